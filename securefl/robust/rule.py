@@ -1,0 +1,36 @@
+"""The shape of every robust rule: rows and their weights in, one vector out.
+
+Rules kept here:
+- A rule is a pure function: it never changes its inputs, and equal inputs give equal bits.
+- It returns float64 whatever the rows' type.
+- It assumes finite rows; `securefl.robust.combine` removes others first.
+
+What this file does NOT do: any aggregation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from securefl.errors import RoundAbandoned
+
+Rule: TypeAlias = Callable[[NDArray[np.floating], NDArray[np.floating]], NDArray[np.float64]]
+"""(rows (count, dim), weights (count,)) -> vector (dim,). Only `mean` reads the weights."""
+
+
+def expect_rows(rows: NDArray[np.floating], needed: int) -> None:
+    """Return if `rows` is a matrix with at least `needed` rows.
+
+    Raises:
+        RoundAbandoned: too few rows for the rule.
+    """
+    if rows.ndim != 2:
+        raise ValueError(f"expected rows of shape (count, dim), got an array of shape {rows.shape}")
+    if rows.shape[0] < needed:
+        raise RoundAbandoned(
+            f"expected at least {needed} rows for the robust rule, got {rows.shape[0]}; plan more groups"
+        )

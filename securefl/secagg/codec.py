@@ -1,0 +1,257 @@
+"""Records as bytes: one canonical binary encoding for every message and every step state.
+
+A record is a frozen dataclass whose annotated field types ARE its wire format:
+
+    Annotated[int, Uint(4)]              big-endian integer of that many bytes
+    Annotated[bytes, Fixed(32)]          exactly that many bytes
+    Annotated[bytes, Blob(4096)]         u32 length, then at most that many bytes
+    Annotated[tuple[X, ...], Many(64)]   u32 count, then at most that many X
+    another record                       its fields, one after the other
+
+Rules kept here:
+- One value has one encoding and only that encoding is read: fixed widths, no optional parts, no
+  trailing bytes, and a `Many` is strictly ascending in X's first field (so nothing is listed twice)
+  unless it is marked as a sequence.
+- Counts and lengths are held against their caps and against the bytes that are there BEFORE anything
+  is allocated. Records nest only as deep as their types do.
+- A `Format` is a closed set of records: magic, version and kind come first, anything else is refused.
+
+What this file does NOT do: judge values beyond their size. Meaning is checked where it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Annotated, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from securefl.errors import DecodeError
+
+R = TypeVar("R")
+VERSION = 1
+_COUNT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Uint:
+    """An unsigned big-endian integer of `size` bytes."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Exactly `size` bytes."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Blob:
+    """At most `limit` bytes, with their length in front."""
+
+    limit: int
+
+
+@dataclass(frozen=True)
+class Many:
+    """At most `limit` items, with their count in front; ascending and distinct unless a sequence."""
+
+    limit: int
+    sequence: bool = False
+
+
+@dataclass(frozen=True)
+class Format:
+    """A closed set of records that share a magic.
+
+    Attributes:
+        magic: 4 bytes that open every encoding.
+        kinds: number on the wire -> record class.
+    """
+
+    magic: bytes
+    kinds: Mapping[int, type]
+
+    def to_bytes(self, record: object) -> bytes:
+        """The canonical bytes of `record`, whose class is one of `kinds`."""
+        kind = next(number for number, cls in self.kinds.items() if cls is type(record))
+        return self.magic + bytes((VERSION, kind)) + record_to_bytes(record)
+
+    def from_bytes(self, data: bytes) -> object:
+        """The record behind canonical bytes.
+
+        Raises:
+            DecodeError: anything but exactly one canonical record of this format.
+        """
+        start = len(self.magic)
+        if data[:start] != self.magic or len(data) < start + 2:
+            raise DecodeError(f"expected a message that starts with {self.magic!r}, got {data[:start]!r}")
+        version, kind = data[start], data[start + 1]
+        if version != VERSION:
+            raise DecodeError(f"expected version {VERSION}, got {version}; both ends need the same securefl")
+        if kind not in self.kinds:
+            raise DecodeError(f"expected one of the kinds {sorted(self.kinds)}, got {kind}; discard it")
+        return _read_whole(self.kinds[kind], data, start + 2)
+
+
+def record_to_bytes(record: object) -> bytes:
+    """The fields of `record` without magic, version and kind."""
+    chunks: list[bytes] = []
+    cls: type = type(record)
+    _codec_of(cls).write(chunks, record)
+    return b"".join(chunks)
+
+
+def record_from_bytes(cls: type[R], data: bytes) -> R:
+    """The record behind `record_to_bytes`.
+
+    Raises:
+        DecodeError: anything but exactly one canonical `cls`.
+    """
+    return cast(R, _read_whole(cls, data, 0))
+
+
+class _Reader:
+    """A cursor over bytes from outside; it never hands out more than is there."""
+
+    def __init__(self, data: bytes, position: int) -> None:
+        self._data = data
+        self._position = position
+
+    @property
+    def remaining(self) -> int:
+        return len(self._data) - self._position
+
+    def take(self, size: int) -> bytes:
+        if size > self.remaining:
+            raise DecodeError(f"expected {size} more bytes, got {self.remaining}: the message is cut short")
+        self._position += size
+        return self._data[self._position - size : self._position]
+
+
+class _Codec(NamedTuple):
+    """How one type is written and read; `least` is its smallest size in bytes."""
+
+    write: Callable[[list[bytes], object], None]
+    read: Callable[[_Reader], object]
+    least: int
+
+
+def _read_whole(cls: type, data: bytes, start: int) -> object:
+    reader = _Reader(data, start)
+    record = _codec_of(cls).read(reader)
+    if reader.remaining:
+        raise DecodeError(f"expected the message to end, got {reader.remaining} more bytes; discard it")
+    return record
+
+
+@cache
+def _codec_of(cls: type) -> _Codec:
+    if not is_dataclass(cls):
+        raise TypeError(f"only dataclasses are records, got {cls!r}")
+    hints = get_type_hints(cls, include_extras=True)
+    parts = [(field.name, _codec_for(hints[field.name])) for field in fields(cls)]
+
+    def write(chunks: list[bytes], record: object) -> None:
+        if type(record) is not cls:
+            raise TypeError(f"expected a {cls.__name__}, got {type(record).__name__}")
+        for name, part in parts:
+            part.write(chunks, getattr(record, name))
+
+    def read(reader: _Reader) -> object:
+        return cls(*(part.read(reader) for _, part in parts))
+
+    return _Codec(write, read, sum(part.least for _, part in parts))
+
+
+def _codec_for(hint: object) -> _Codec:
+    if get_origin(hint) is not Annotated:
+        if not isinstance(hint, type):
+            raise TypeError(f"a record field needs a wire format, got {hint!r}")
+        return _codec_of(hint)
+    base, mark = get_args(hint)
+    match mark:
+        case Uint(size):
+            return _uint(size)
+        case Fixed(size):
+            return _fixed(size)
+        case Blob(limit):
+            return _blob(limit)
+        case Many():
+            return _many(_codec_for(get_args(base)[0]), mark)
+    raise TypeError(f"unknown wire format {mark!r}")
+
+
+def _uint(size: int) -> _Codec:
+    def write(chunks: list[bytes], value: object) -> None:
+        if not isinstance(value, int) or value < 0 or value >> (8 * size):
+            raise ValueError(f"expected an integer from 0 to 2^{8 * size} - 1, got {value!r}")
+        chunks.append(value.to_bytes(size, "big"))
+
+    return _Codec(write, lambda reader: int.from_bytes(reader.take(size), "big"), size)
+
+
+def _fixed(size: int) -> _Codec:
+    def write(chunks: list[bytes], value: object) -> None:
+        if not isinstance(value, bytes) or len(value) != size:
+            raise ValueError(f"expected {size} bytes, got {value!r:.80}")
+        chunks.append(value)
+
+    return _Codec(write, lambda reader: reader.take(size), size)
+
+
+def _blob(limit: int) -> _Codec:
+    def write(chunks: list[bytes], value: object) -> None:
+        if not isinstance(value, bytes) or len(value) > limit:
+            raise ValueError(f"expected at most {limit} bytes, got {value!r:.80}")
+        chunks.append(len(value).to_bytes(_COUNT_BYTES, "big"))
+        chunks.append(value)
+
+    def read(reader: _Reader) -> object:
+        return reader.take(_read_count(reader, limit, 1))
+
+    return _Codec(write, read, _COUNT_BYTES)
+
+
+def _many(item: _Codec, mark: Many) -> _Codec:
+    def write(chunks: list[bytes], value: object) -> None:
+        if not isinstance(value, tuple) or len(value) > mark.limit:
+            raise ValueError(f"expected a tuple of at most {mark.limit} items, got {value!r:.80}")
+        _check_order(value, mark, ValueError)
+        chunks.append(len(value).to_bytes(_COUNT_BYTES, "big"))
+        for one in value:
+            item.write(chunks, one)
+
+    def read(reader: _Reader) -> object:
+        count = _read_count(reader, mark.limit, item.least)
+        items = tuple(item.read(reader) for _ in range(count))
+        _check_order(items, mark, DecodeError)
+        return items
+
+    return _Codec(write, read, _COUNT_BYTES)
+
+
+def _read_count(reader: _Reader, limit: int, least: int) -> int:
+    count = int.from_bytes(reader.take(_COUNT_BYTES), "big")
+    if count > limit or count * least > reader.remaining:
+        raise DecodeError(
+            f"expected at most {limit} items that fit in {reader.remaining} bytes, got a count of {count}"
+        )
+    return count
+
+
+def _check_order(items: tuple[object, ...], mark: Many, error: type[Exception]) -> None:
+    if mark.sequence:
+        return
+    keys = [_first_field(item) for item in items]
+    if any(before >= after for before, after in pairwise(keys)):
+        raise error(f"expected a strictly ascending list, got the order {keys[:8]}; discard it")
+
+
+def _first_field(item: object) -> int:
+    value: object = getattr(item, fields(item)[0].name) if is_dataclass(item) else item
+    assert isinstance(value, int)  # noqa: S101 - for the type checker: sorted lists are keyed by ids
+    return value

@@ -1,0 +1,128 @@
+"""What one member insists on. A request may only tighten it.
+
+Rules kept here:
+- Threshold, group size and assumed corruption may go up, never down. Task, config, roster, ring and
+  length are fixed. A plain request is refused where masking is on.
+- 2t > k + n_c, for k holders (the members of the group, oneself included), threshold t and n_c holders
+  that collude with the server: then two different lists of survivors cannot both collect t signatures,
+  because honest members sign one list only.
+- t - n_c >= 2: at least two members outside the coalition are in every sum that opens.
+
+What this file does NOT do: count who really answers; every step checks that at least t members do.
+
+Reference: Bonawitz et al. 2017, theorem 6.5 (threshold against an active server); Bell et al. 2020.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from securefl.errors import ConfigError, PolicyError
+from securefl.secagg.messages import MAX_MEMBERS, Terms
+from securefl.secagg.roster import Roster
+
+_THRESHOLD_PATH = "secure_aggregation.threshold"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a member's own copy of the configuration says.
+
+    Attributes:
+        task: 32 bytes that name the task.
+        config: 32 bytes, digest of the member's own config.
+        authority: public key of whoever signs the roster.
+        length: coordinates of a vector.
+        ring_bits: bits per coordinate.
+        threshold_min: smallest threshold t that the member accepts.
+        group_min: smallest group that it takes part in.
+        colluding: n_c, members of a group that it assumes to collude with the server.
+        epoch_rounds: rounds for which a drawn group stays fixed; None if groups are not drawn at all
+            (then whoever names the members chooses the company: say so where you set it).
+        masking: whether its vector may leave only under a mask.
+        max_redraws: how often a draw of groups may be repeated within an epoch.
+        draw_min: fewest members that must have contributed to a draw of groups.
+    """
+
+    task: bytes
+    config: bytes
+    authority: bytes
+    length: int
+    ring_bits: int
+    threshold_min: int
+    group_min: int
+    colluding: int
+    epoch_rounds: int | None
+    masking: bool = True
+    max_redraws: int = 3
+    draw_min: int = 2
+
+
+def smallest_threshold(members: int, colluding: int) -> int:
+    """The smallest t with 2t > k + n_c and t - n_c >= 2.
+
+    Example:
+        >>> smallest_threshold(4, 0), smallest_threshold(10, 2)
+        (3, 7)
+    """
+    return max((members + colluding) // 2 + 1, colluding + 2)
+
+
+def check_threshold(members: int, threshold: int, colluding: int) -> None:
+    """Return if a masked group of this shape keeps its promises.
+
+    Raises:
+        ConfigError: the group is too large, or the threshold is out of range for it.
+    """
+    if members > MAX_MEMBERS:
+        raise ConfigError(
+            f"expected at most {MAX_MEMBERS} members in a masked group, got {members}; make more groups",
+            "secure_aggregation.group_size",
+        )
+    least = smallest_threshold(members, colluding)
+    if threshold < least:
+        raise ConfigError(
+            f"expected at least {least} for {members} members of which {colluding} may collude with the "
+            f"server (2t > k + n_c, t - n_c >= 2), got {threshold}; raise it",
+            _THRESHOLD_PATH,
+        )
+    if threshold > members:
+        raise ConfigError(
+            f"expected at most {members}, the group's members, got {threshold}; lower it or enlarge groups",
+            _THRESHOLD_PATH,
+        )
+
+
+def check_terms(policy: Policy, roster: Roster, member: int, terms: Terms) -> None:
+    """Return if the member may take part in a round of these terms.
+
+    Raises:
+        PolicyError: something is looser than, or not, what the member's policy says.
+    """
+    _same("task", policy.task.hex(), terms.task.hex())
+    _same("config digest", policy.config.hex(), terms.config.hex())
+    _same("roster digest", roster.digest.hex(), terms.roster.hex())
+    _same("vector length", policy.length, terms.length)
+    _same("ring bits", policy.ring_bits, terms.ring_bits)
+    if terms.masking not in (0, 1) or terms.masking < policy.masking:
+        raise PolicyError("expected a masked round, got a plain one; this member sends nothing unmasked")
+    if member not in terms.members or not set(terms.members) <= set(roster.ids):
+        raise PolicyError(f"expected a group of roster members with {member} in it, got {terms.members}")
+    _at_least("group members", policy.group_min, len(terms.members))
+    if terms.masking:
+        _at_least("threshold", policy.threshold_min, terms.threshold)
+        _at_least("assumed colluding members", policy.colluding, terms.colluding)
+        try:
+            check_threshold(len(terms.members), terms.threshold, terms.colluding)
+        except ConfigError as error:
+            raise PolicyError(f"the round's terms are unsafe: {error}") from error
+
+
+def _same(noun: str, own: str | int, theirs: str | int) -> None:
+    if own != theirs:
+        raise PolicyError(f"expected the {noun} {own}, got {theirs}; nothing was sent")
+
+
+def _at_least(noun: str, own: int, theirs: int) -> None:
+    if theirs < own:
+        raise PolicyError(f"expected at least {own} as {noun}, got {theirs}; a request may only tighten")

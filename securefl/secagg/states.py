@@ -1,0 +1,136 @@
+"""A member between two steps: one record type per step, bytes at rest.
+
+Rules kept here:
+- Every step runs from the bytes of the state before it and nothing else, so a new process may serve
+  every message.
+- A state holds only what later steps need. The mask key and the self-mask seed are gone once the
+  masked vector has left; after the last step nothing secret remains.
+
+What this file does NOT do: encrypt itself (the owner's store does or does not), or wipe memory:
+Python copies bytes as it likes, so a process image may keep old secrets until it ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from securefl.secagg.codec import Format, Many
+from securefl.secagg.messages import (
+    MAX_MEMBERS,
+    AdvertiseReply,
+    ClientId,
+    Digest,
+    DrawTerms,
+    Key,
+    Members,
+    Salt,
+    Share,
+    Terms,
+)
+
+
+@dataclass(frozen=True)
+class SharePair:
+    """A dealer's two shares for one holder, with the salts of their hashes."""
+
+    key_share: Share
+    seed_share: Share
+    key_salt: Salt
+    seed_salt: Salt
+
+
+@dataclass(frozen=True)
+class Holding:
+    """The shares that a holder keeps for one dealer."""
+
+    dealer: ClientId
+    pair: SharePair
+
+
+@dataclass(frozen=True)
+class Committed:
+    """After the commitment of a draw."""
+
+    terms: DrawTerms
+    value: Digest
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """After the reveal of a draw: nothing is left to answer."""
+
+    terms: DrawTerms
+
+
+@dataclass(frozen=True)
+class Advertised:
+    """After advertising keys."""
+
+    terms: Terms
+    channel_private: Key
+    mask_private: Key
+    seed: Digest
+    reply: AdvertiseReply
+
+
+@dataclass(frozen=True)
+class Shared:
+    """After sharing the mask key and the self-mask seed."""
+
+    terms: Terms
+    channel_private: Key
+    mask_private: Key
+    seed: Digest
+    keys: Annotated[tuple[AdvertiseReply, ...], Many(MAX_MEMBERS)]
+    own_root: Digest
+    own_pair: SharePair
+
+
+@dataclass(frozen=True)
+class Masked:
+    """After the masked vector: only shares are left."""
+
+    terms: Terms
+    session: Digest
+    holdings: Annotated[tuple[Holding, ...], Many(MAX_MEMBERS)]
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """After signing ONE list of survivors; only this list can ever be opened from here."""
+
+    terms: Terms
+    session: Digest
+    holdings: Annotated[tuple[Holding, ...], Many(MAX_MEMBERS)]
+    survivors: Members
+
+
+@dataclass(frozen=True)
+class Finished:
+    """After the last step of a round: nothing is left to answer."""
+
+    terms: Terms
+
+
+State = Committed | Revealed | Advertised | Shared | Masked | Confirmed | Finished
+
+_FORMAT = Format(
+    magic=b"SFST",
+    kinds={1: Committed, 2: Revealed, 3: Advertised, 4: Shared, 5: Masked, 6: Confirmed, 7: Finished},
+)
+STATE_TYPES: tuple[type, ...] = tuple(_FORMAT.kinds.values())
+
+
+def state_to_bytes(state: State) -> bytes:
+    """The canonical bytes of a state. They are secret."""
+    return _FORMAT.to_bytes(state)
+
+
+def state_from_bytes(data: bytes) -> State:
+    """The state behind `state_to_bytes`.
+
+    Raises:
+        DecodeError: not a state of this version.
+    """
+    return cast(State, _FORMAT.from_bytes(data))

@@ -1,0 +1,182 @@
+"""One resident model that trains for any client: flat vector in, flat update out.
+
+Rules kept here:
+- Every batch is a Poisson sample from the client's sampling stream; empty batches stay steps.
+- Private or not, the gradient sum is divided by the declared `expected_batch`.
+- FedProx is added after the noise. It depends on weights that are already private, so it costs nothing.
+- Nothing of one client outlives its call: weights, momentum and gradients start afresh.
+- A private call in which a trainable parameter stays exactly where it was is an error, and so is one
+  in which a frozen parameter is written.
+
+What this file does NOT do: clip the update for the masked sum (`securefl.encoding`), charge the
+ledger (`securefl.federation`), or choose torch's number of threads (`limit_threads` is for callers).
+
+Reference: McMahan et al. 2017, Algorithm 1 (FedAvg); Li et al. 2020, Algorithm 2 (FedProx).
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from securefl.crypto.randomness import Stream
+from securefl.data.examples import Examples
+from securefl.errors import PrivacyError
+from securefl.privacy.noise import poisson_sample
+from securefl.training.admission import check_examples_apart, check_module
+from securefl.training.clipping import clipped_sum
+from securefl.training.dp_sgd import PrivateGradient
+from securefl.training.flat import get_vector, set_vector, trainable
+from securefl.training.settings import LocalSettings
+
+__all__ = ["Learner", "LocalSettings", "Scores", "limit_threads"]
+
+EVALUATION_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How a model does on a set of examples.
+
+    Attributes:
+        accuracy: share of examples whose largest logit is at the label.
+        loss: mean cross-entropy, in nats.
+        examples: number of examples.
+    """
+
+    accuracy: float
+    loss: float
+    examples: int
+
+
+class Learner:
+    """A model on one device and the way it trains; shared by all clients that a process simulates.
+
+    Args:
+        module: copied, so the caller's module stays as it is.
+        settings: public, the same for every client.
+        device: `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        ConfigError: a module that mixes examples, or that Opacus has no per-example gradients for.
+    """
+
+    def __init__(self, module: nn.Module, settings: LocalSettings, device: str = "cpu") -> None:
+        self._settings = settings
+        self._device = torch.device(device)
+        self._pristine = copy.deepcopy(module).to("cpu")
+        self._module = copy.deepcopy(module).to(self._device).train()
+        check_module(self._module)
+        self._private: PrivateGradient | None = None
+        if settings.clip_norm is not None and settings.noise_multiplier is not None:
+            clipped = clipped_sum(self._module, settings.clip_norm)
+            self._private = PrivateGradient(clipped, settings.clip_norm, settings.noise_multiplier)
+        self._probed: set[tuple[int, ...]] = set()
+        self.dim = len(get_vector(self._pristine))
+
+    def train(
+        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
+    ) -> NDArray[np.float64]:
+        """The change of the weights after `settings.steps` local steps. Shapes: (dim,) -> (dim,).
+
+        Guarantee: under private settings the result is `steps` Poisson-sampled Gaussian releases
+        about `examples` and post-processing of them.
+
+        Raises:
+            DataError: `vector` has another length or is not finite.
+            PrivacyError: a trainable parameter did not move, or a frozen one did.
+        """
+        set_vector(self._module, vector)
+        self._probe(examples.features.shape[1:])
+        frozen = [each for each in self._module.parameters() if not each.requires_grad]
+        versions = [each._version for each in frozen]
+        with torch.random.fork_rng(devices=self._cuda_devices()), warnings.catch_warnings():
+            # Opacus' hooks sit on the first layer too, whose input needs no gradient; torch remarks on it.
+            warnings.filterwarnings("ignore", message="Full backward hook is firing")
+            # For dropout only; noise and Poisson draws never come from torch.
+            torch.manual_seed(int.from_bytes(sampling.take(7), "big"))
+            update = self._walk(vector, examples, sampling, noise)
+        if [each._version for each in frozen] != versions:
+            raise PrivacyError("a frozen parameter was written during training; freeze it or train it")
+        if self._private is not None:
+            self._check_moved(update)
+        return update
+
+    def evaluate(self, vector: NDArray[np.float32], examples: Examples) -> Scores:
+        """Scores of the flat model `vector`. Exact, so not private about `examples`."""
+        set_vector(self._module, vector)
+        self._module.eval()
+        correct, loss, count = 0, 0.0, len(examples.labels)
+        with torch.inference_mode():
+            for start in range(0, count, EVALUATION_BATCH):
+                features, labels = self._batch(examples, slice(start, start + EVALUATION_BATCH))
+                logits = self._module(features)
+                correct += int((logits.argmax(1) == labels).sum())
+                loss += float(nn.functional.cross_entropy(logits.double(), labels, reduction="sum"))
+        self._module.train()
+        return Scores(accuracy=correct / max(count, 1), loss=loss / max(count, 1), examples=count)
+
+    def module(self, vector: NDArray[np.float32]) -> nn.Module:
+        """A copy of the module with the weights `vector`: on the CPU, evaluating, free of hooks."""
+        module = copy.deepcopy(self._pristine)
+        set_vector(module, vector)
+        return module.eval()
+
+    def _walk(
+        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
+    ) -> NDArray[np.float64]:
+        settings = self._settings
+        update = np.zeros(self.dim)
+        velocity = np.zeros(self.dim)
+        for _ in range(settings.steps):
+            chosen = poisson_sample(sampling, len(examples.labels), settings.sample_rate)
+            gradient = self._gradient_sum(*self._batch(examples, chosen), noise) / settings.expected_batch
+            velocity = settings.momentum * velocity + gradient + settings.proximal * update
+            update -= settings.learning_rate * velocity
+            with np.errstate(over="ignore"):  # beyond float32 is infinite, which set_vector refuses
+                weights = (vector + update).astype(np.float32)
+            set_vector(self._module, weights)
+        return update
+
+    def _gradient_sum(self, features: Tensor, labels: Tensor, noise: Stream) -> NDArray[np.float64]:
+        if self._private is not None:
+            return self._private(features, labels, noise)
+        if len(labels) == 0:
+            return np.zeros(self.dim)
+        loss = nn.functional.cross_entropy(self._module(features), labels, reduction="sum")
+        parameters = [parameter for _, parameter in trainable(self._module)]
+        gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        return np.asarray(flat.to("cpu", torch.float64).numpy(), dtype=np.float64)
+
+    def _batch(self, examples: Examples, chosen: NDArray[np.int64] | slice) -> tuple[Tensor, Tensor]:
+        # torch.tensor copies, so read-only arrays are fine and nothing is shared.
+        features = torch.tensor(examples.features[chosen], dtype=torch.float32, device=self._device)
+        labels = torch.tensor(examples.labels[chosen], dtype=torch.int64, device=self._device)
+        return features, labels
+
+    def _probe(self, input_shape: tuple[int, ...]) -> None:
+        if input_shape not in self._probed:
+            check_examples_apart(self._module, input_shape)
+            self._probed.add(input_shape)
+
+    def _check_moved(self, update: NDArray[np.float64]) -> None:
+        offset = 0
+        for name, parameter in trainable(self._module):
+            if not update[offset : offset + parameter.numel()].any():
+                raise PrivacyError(f"parameter {name!r} did not move although its gradient carries noise")
+            offset += parameter.numel()
+
+    def _cuda_devices(self) -> list[torch.device]:
+        return [self._device] if self._device.type == "cuda" else []
+
+
+def limit_threads(count: int) -> None:
+    """Sets torch's threads in this process; one is right wherever processes share the cores."""
+    torch.set_num_threads(count)

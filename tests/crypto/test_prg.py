@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from securefl.crypto import add_mask
+from securefl.crypto.prg import _CHUNK_BYTES
+
+# AES-256 under the zero key of counters 0, 1 and 2: the hash key, the tag of test case 13 and the
+# ciphertext of test case 14 of the GCM specification.
+ZERO_KEY_KEYSTREAM = bytes.fromhex(
+    "dc95c078a2408989ad48a21492842087530f8afbc74536b9a963b4f1c4cb738bcea7403d4d606b6e074ec5d3baf39d18"
+)
+# NIST AESAVS, KeySbox, 256 bits, first entry: the encryption of the zero block.
+KEY_SBOX_KEY = bytes.fromhex("c47b0294dbbbee0fec4757f22ffeee3587ca4730c3d33b691df38bab076bc558")
+KEY_SBOX_BLOCK = bytes.fromhex("46f2fb342d6f0ab477476fc501242c5f")
+
+
+def mask_of(seed, count, dtype):
+    words = np.zeros(count, dtype=dtype)
+    add_mask(words, seed, 1)
+    return words
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.uint64])
+def test_a_mask_is_the_published_aes_keystream_in_little_endian_words(dtype):
+    size = np.dtype(dtype).itemsize
+    assert mask_of(bytes(32), 48 // size, dtype).astype(f"<u{size}").tobytes() == ZERO_KEY_KEYSTREAM
+    assert mask_of(KEY_SBOX_KEY, 16 // size, dtype).astype(f"<u{size}").tobytes() == KEY_SBOX_BLOCK
+
+
+@pytest.mark.parametrize("extra_words", [-1, 0, 1])
+@pytest.mark.parametrize("dtype", [np.uint32, np.uint64])
+def test_chunks_join_without_a_seam(dtype, extra_words):
+    count = 2 * _CHUNK_BYTES // np.dtype(dtype).itemsize + extra_words
+    encryptor = Cipher(algorithms.AES256(b"s" * 32), modes.CTR(bytes(16))).encryptor()
+    whole = np.frombuffer(encryptor.update(bytes(count * np.dtype(dtype).itemsize)), dtype=dtype)
+    assert np.array_equal(mask_of(b"s" * 32, count, dtype), whole)
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(0, 700), st.sampled_from([np.uint32, np.uint64]))
+@settings(deadline=None, max_examples=60)
+def test_a_mask_added_and_subtracted_leaves_the_vector(seed, count, dtype):
+    words = np.arange(count, dtype=dtype) - dtype(3)
+    masked = words.copy()
+    add_mask(masked, seed, 1)
+    assert np.array_equal(masked - mask_of(seed, count, dtype), words)
+    add_mask(masked, seed, -1)
+    assert np.array_equal(masked, words)
+
+
+def test_a_slice_is_masked_in_place_and_its_neighbours_are_not():
+    words = np.zeros(10, dtype=np.uint32)
+    add_mask(words[2:5], b"s" * 32, 1)
+    assert np.flatnonzero(words).tolist() == [2, 3, 4]
+
+
+def test_every_byte_value_is_equally_frequent_in_a_mask():
+    counts = np.bincount(mask_of(b"u" * 32, 1 << 18, np.uint32).view(np.uint8), minlength=256)
+    expected = (1 << 20) / 256
+    statistic = float(((counts - expected) ** 2 / expected).sum())
+    # Chi-square with 255 degrees of freedom: mean 255, standard deviation 22.6; six of them either way.
+    assert abs(statistic - 255) < 6 * np.sqrt(2 * 255)
+
+
+def test_two_seeds_that_differ_in_one_bit_give_unrelated_masks():
+    first, second = (mask_of(bytes([bit]) + bytes(31), 1 << 15, np.uint32) for bit in (0, 1))
+    differing = int(np.bitwise_count(first ^ second).sum())
+    bits = 32 << 15
+    # Binomial(bits, 1/2): standard deviation sqrt(bits) / 2; six of them.
+    assert abs(differing - bits / 2) < 6 * np.sqrt(bits) / 2
+
+
+@pytest.mark.parametrize(
+    ("words", "seed", "sign", "message"),
+    [
+        (np.zeros(4, dtype=np.int32), bytes(32), 1, "uint32 or uint64"),
+        (np.zeros(4, dtype=np.uint16), bytes(32), 1, "uint32 or uint64"),
+        (np.zeros((2, 2), dtype=np.uint32), bytes(32), 1, "vector"),
+        (np.zeros(8, dtype=np.uint32)[::2], bytes(32), 1, "contiguous"),
+        (np.frombuffer(bytes(8), dtype=np.uint32), bytes(32), 1, "writable"),
+        (np.zeros(4, dtype=np.uint32), bytes(4), 1, "32 bytes, got 4"),
+        (np.zeros(4, dtype=np.uint32), bytes(32), 0, "1 or -1"),
+    ],
+)
+def test_what_cannot_be_masked_in_place_is_refused(words, seed, sign, message):
+    with pytest.raises(ValueError, match=message):
+        add_mask(words, seed, sign)

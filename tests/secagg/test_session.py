@@ -1,0 +1,209 @@
+"""Real members against the real server: every sum is exact or there is none."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from securefl.errors import ConfigError
+from securefl.secagg import Step, aggregate
+from securefl.secagg.messages import AdvertiseReply, from_bytes
+
+ROUND_STEPS = [Step.ADVERTISE, Step.SHARE, Step.MASK, Step.CONFIRM, Step.UNMASK]
+
+
+def losing(dropped, at, kind):
+    """Hooks under which `dropped` vanish at a step: its request or its reply is lost, and all later ones."""
+
+    def on_request(client, step, data):
+        gone = client in dropped and (step.step > at or (step.step == at and kind == "request"))
+        return None if gone else data
+
+    def on_reply(client, step, data):
+        return None if client in dropped and step.step >= at else data
+
+    return {"on_request": on_request, "on_reply": on_reply}
+
+
+def check_outcome(world, outcome, members, dropped, at, threshold):
+    left = [client for client in members if client not in dropped]
+    if len(left) < threshold:
+        assert outcome.total is None
+        assert outcome.survivors == ()
+        assert "expected at least" in outcome.failure
+        return False
+    survivors = left if at <= Step.MASK else list(members)
+    assert outcome.survivors == tuple(survivors)
+    assert outcome.total.tolist() == world.expected(survivors)
+    assert outcome.failure is None
+    return True
+
+
+@pytest.mark.parametrize("ring_bits", [1, 19, 32, 33, 64])
+def test_the_sum_of_everybody_is_exact_at_any_width(make_world, ring_bits):
+    world = make_world(ring_bits=ring_bits)
+    (outcome,) = world.run()
+    assert outcome.total.tolist() == world.expected(outcome.members)
+    assert outcome.survivors == outcome.members == (10, 11, 12, 13)
+    assert outcome.blamed == ()
+    assert outcome.failure is None
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("threshold", [3, 4])
+@pytest.mark.parametrize("kind", ["request", "reply"])
+@pytest.mark.parametrize("at", ROUND_STEPS)
+def test_every_dropout_gives_the_exact_sum_of_the_survivors_or_a_typed_abort(
+    make_world, at, kind, threshold, groups
+):
+    original = make_world(sizes=(4,) * groups, threshold=threshold)
+    chance = random.Random(f"{at} {kind} {threshold} {groups}")
+    feasible = 0
+    for count in range(4 * groups + 1):
+        world = original.fresh()
+        dropped = set(chance.sample(world.roster.ids, count))
+        outcomes = world.run(world.wire(**losing(dropped, at, kind)))
+        for outcome, members in zip(outcomes, world.base.groups, strict=True):
+            feasible += check_outcome(world, outcome, members, dropped, at, threshold)
+    assert feasible >= groups
+
+
+def test_members_that_vanish_at_different_steps_leave_an_exact_sum(make_world):
+    world = make_world(sizes=(7,), threshold=4)
+    fate = {10: (Step.SHARE, "reply"), 12: (Step.MASK, "request"), 16: (Step.CONFIRM, "reply")}
+
+    def gone(client, step, kind):
+        return client in fate and (step.step > fate[client][0] or (step.step, kind) == fate[client])
+
+    wire = world.wire(
+        on_request=lambda client, step, data: None if gone(client, step, "request") else data,
+        on_reply=lambda client, step, data: None if gone(client, step, "reply") else data,
+    )
+    (outcome,) = world.run(wire)
+    assert outcome.survivors == (11, 13, 14, 15, 16)
+    assert outcome.total.tolist() == world.expected(outcome.survivors)
+
+
+def test_one_group_below_its_threshold_does_not_stop_the_other(make_world):
+    world = make_world(sizes=(4, 4))
+    lost, fine = world.run(world.wire(**losing({10, 11}, Step.CONFIRM, "request")))
+    assert lost.total is None
+    assert "expected at least 3 of 4 members that confirmed the survivors, got 2" in lost.failure
+    assert fine.total.tolist() == world.expected(fine.members)
+
+
+def test_all_groups_advance_in_lock_step_with_five_exchanges(make_world):
+    world = make_world(sizes=(4, 4, 4))
+    wire, calls = world.wire(), []
+
+    def counted(requests):
+        calls.append(sorted(requests))
+        return wire(requests)
+
+    aggregate(world.plan(), b"m", counted)
+    assert calls == [sorted(world.roster.ids)] * 5
+
+
+def test_masked_and_plain_rounds_give_the_same_bits(make_world):
+    masked = make_world(seed=b"same")
+    plain = make_world(seed=b"same", masking=False)
+    (one,), (other,) = masked.run(), plain.run()
+    assert one.total.tobytes() == other.total.tobytes()
+    assert one.total.dtype == other.total.dtype
+    assert one.survivors == other.survivors
+
+
+def test_a_replayable_source_replays_every_byte(make_world):
+    wires = []
+    for _ in range(2):
+        world = make_world(seed=b"again")
+        wires.append(world.wire())
+        world.run(wires[-1])
+    assert wires[0].heard == wires[1].heard
+
+
+def test_bytes_are_counted_per_client(make_world):
+    world = make_world()
+    wire = world.wire()
+    (outcome,) = world.run(wire)
+    assert outcome.bytes_up == {c: sum(len(r) for who, _, _, r in wire.heard if who == c) for c in outcome.members}
+    assert outcome.bytes_down == {c: sum(len(q) for who, _, q, _ in wire.heard if who == c) for c in outcome.members}
+
+
+def test_keys_and_vectors_are_fresh_in_every_round_and_attempt(make_world):
+    world = make_world()
+    wire = world.wire()
+    for round in range(1, 13):
+        for attempt in range(2):
+            world.run(wire, round=round, attempt=attempt)
+    replies = [from_bytes(reply) for _, _, _, reply in wire.heard]
+    advertised = [reply for reply in replies if isinstance(reply, AdvertiseReply)]
+    publics = {key for reply in advertised for key in (reply.channel_public, reply.mask_public)}
+    assert len(advertised) == 12 * 2 * 4
+    assert len(publics) == 2 * len(advertised)
+    vectors = [reply for _, step, _, reply in wire.heard if step.step == Step.MASK]
+    assert len(set(vectors)) == len(vectors)
+
+
+def test_a_masked_vector_is_uniform_on_the_ring(make_world):
+    world = make_world(length=4096, ring_bits=8)
+    for endpoint in world.endpoints.values():
+        endpoint.vector = np.zeros(4096, dtype=np.uint32)
+    wire = world.wire()
+    world.run(wire)
+    sent = [from_bytes(reply).vector for _, step, _, reply in wire.heard if step.step == Step.MASK]
+    counts = np.bincount(np.frombuffer(b"".join(sent), dtype=np.uint8), minlength=256)
+    expected = len(sent) * 4096 / 256
+    statistic = float(((counts - expected) ** 2 / expected).sum())
+    # Chi-square with 255 degrees of freedom: mean 255, deviation sqrt(510) = 22.6; 8 deviations are < 1e-10.
+    assert abs(statistic - 255) < 8 * 22.6
+
+
+def test_a_contribution_that_raises_reveals_nothing_and_counts_as_a_dropout(make_world):
+    world = make_world()
+    world.endpoints[11].vector = np.zeros(5, dtype=np.float64)
+    (outcome,) = world.run()
+    assert outcome.survivors == (10, 12, 13)
+    assert outcome.total.tolist() == world.expected(outcome.survivors)
+
+
+def test_an_asked_member_that_answers_for_nobody_asked_is_ignored(make_world):
+    world = make_world()
+    wire = world.wire()
+    (outcome,) = aggregate(world.plan(), b"m", lambda requests: {**wire(requests), 99: b"noise"})
+    assert outcome.total is not None
+    assert 99 not in outcome.bytes_up
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"threshold": 2}, "secure_aggregation.threshold"),
+        ({"threshold": 5}, "secure_aggregation.threshold"),
+        ({"colluding": 2}, "secure_aggregation.threshold"),
+        ({"groups": ((10, 11, 12), (12, 13))}, "at most one group"),
+        ({"groups": ((10, 11, 12, 99),)}, "unknown"),
+        ({"groups": ()}, "at most one group"),
+        ({"ring_bits": 65}, "ring bits"),
+        ({"length": 0}, "coordinates"),
+    ],
+)
+def test_a_plan_that_members_would_refuse_is_refused_before_anything_is_sent(make_world, changes, said):
+    world = make_world()
+    with pytest.raises(ConfigError, match=said):
+        aggregate(world.plan(**changes), b"m", lambda requests: pytest.fail("something was sent"))
+
+
+def test_a_masked_group_of_65_is_refused(make_world):
+    world = make_world(sizes=(65,), threshold=33)
+    with pytest.raises(ConfigError, match="at most 64"):
+        world.run()
+
+
+def test_the_package_imports_no_learning_framework():
+    code = "import sys, securefl.secagg; sys.exit(any(m in sys.modules for m in ('torch', 'opacus')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

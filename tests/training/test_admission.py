@@ -1,0 +1,59 @@
+"""Which modules are turned away before they see an example."""
+
+import pytest
+import torch
+from torch import nn
+
+from securefl.errors import ConfigError
+from securefl.training.admission import check_examples_apart, check_module
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.BatchNorm1d(4),
+        nn.BatchNorm1d(4, affine=False),
+        nn.BatchNorm1d(4, affine=False, track_running_stats=False),
+        nn.BatchNorm1d(4).requires_grad_(False),
+        nn.InstanceNorm1d(4, track_running_stats=True),
+    ],
+    ids=["plain", "no weights", "no statistics", "frozen", "running instance norm"],
+)
+def test_every_kind_of_batch_norm_is_refused(layer: nn.Module) -> None:
+    with pytest.raises(ConfigError, match="GroupNorm") as caught:
+        check_module(nn.Sequential(nn.Linear(5, 4), layer, nn.Linear(4, 3)))
+    assert caught.value.path == "model"
+
+
+def test_layers_that_opacus_cannot_train_are_refused() -> None:
+    with pytest.raises(ConfigError, match="Opacus"):
+        check_module(nn.Sequential(nn.LSTM(5, 3)))
+
+
+def test_a_module_without_trainable_parameters_is_refused() -> None:
+    with pytest.raises(ConfigError, match="trainable"):
+        check_module(nn.Linear(5, 3).requires_grad_(False))
+
+
+def test_a_hand_written_layer_that_mixes_examples_is_found_by_the_probe() -> None:
+    class Centre(nn.Module):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return features - features.mean(0)
+
+    check_module(mixing := nn.Sequential(Centre(), nn.Linear(5, 3)))
+    with pytest.raises(ConfigError, match="depends on the others"):
+        check_examples_apart(mixing, (5,))
+
+
+def test_the_probe_accepts_dropout_and_group_norm_and_leaves_torchs_generator_alone() -> None:
+    module = nn.Sequential(nn.Linear(5, 4), nn.GroupNorm(2, 4), nn.Dropout(0.5), nn.Linear(4, 3))
+    state = torch.get_rng_state()
+    check_examples_apart(module, (5,))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_model_for_other_examples_is_refused_with_the_shape() -> None:
+    with pytest.raises(ConfigError, match=r"shape \(6,\)"):
+        check_examples_apart(nn.Linear(5, 3), (6,))
+    with pytest.raises(ConfigError, match="logits"):
+        check_examples_apart(nn.Linear(5, 3), (2, 5))
