@@ -34,6 +34,9 @@ DISCRETISATION = 1e-3
 _RDP_ORDERS = (*(quarter / 4 for quarter in range(8, 41)), *range(11, 65), 128, 256, 512, 1024)
 """No order below 2: dp-accounting's series for it does not converge at large sample rates."""
 
+SMALLEST_DELTA = 1e-12
+"""The PLD truncates tails at 1e-15 and counts them as lost, so a smaller delta would be drowned in them."""
+
 _NOISE_FLOOR, _NOISE_CEILING = 0.2, 1e5
 _NOISE_DIGITS = 5
 
@@ -174,7 +177,7 @@ def _root(spent_with: Callable[[float], float], target: float, low: float, high:
     gap_low, gap_high = _log(spent_with(low)) - goal, _log(spent_with(high)) - goal
     probe, last_side = high, 0
     for _ in range(60):
-        share = gap_low / (gap_low - gap_high) if math.isfinite(gap_high) else 0.5
+        share = gap_low / (gap_low - gap_high) if math.isfinite(gap_low - gap_high) else 0.5
         previous, probe = probe, low * (high / low) ** share
         if abs(math.log(probe / previous)) < 10.0**-_NOISE_DIGITS:
             break
@@ -250,8 +253,9 @@ def _rdp_epsilon(steps: tuple[tuple[float, float, int], ...], delta: float) -> f
 
 
 def _require_delta(delta: float) -> None:
-    if type(delta) is bool or not 0 < delta < 1:
+    if type(delta) is bool or not SMALLEST_DELTA <= delta < 1:
         raise ConfigError(
-            f"delta must lie strictly between 0 and 1, got {delta!r}; choose one well below 1 / examples",
+            f"delta must lie between {SMALLEST_DELTA:g} and 1, got {delta!r}; "
+            "choose one well below 1 / examples, 1e-5 to 1e-9 is usual",
             "privacy.delta",
         )

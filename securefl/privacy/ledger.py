@@ -25,14 +25,14 @@ from pathlib import Path
 from types import TracebackType
 
 from securefl.errors import LedgerError
-from securefl.privacy import answers, keepsakes, records
+from securefl.privacy import answers, records
 from securefl.privacy.answers import StoredAnswer
 from securefl.privacy.chain import DONE, INTENT, Record, checked
 from securefl.privacy.database import Database, open_database
 from securefl.privacy.events import Releases, SampledGaussian, event_text, releases, total, worst
 from securefl.privacy.spending import Spending, require_within
 
-_SCHEMA = (*records.SCHEMA, *answers.SCHEMA, *keepsakes.SCHEMA)
+_SCHEMA = (*records.SCHEMA, *answers.SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,6 @@ class Ledger:
                 "got an older copy or another file, so spent budget may be missing; restore the right one"
             )
         answers.verify(self._database)
-        keepsakes.verify(self._database)
 
     # -- answers in flight --------------------------------------------------------------------------
 
@@ -305,22 +304,11 @@ class Ledger:
         with self.transaction():
             answers.forget_all(self._database, self._run, client)
 
-    # -- keepsakes ----------------------------------------------------------------------------------
-
-    def keep(self, name: str, value: bytes) -> None:
-        """Keeps a small secret for good; the same again changes nothing, another value is refused."""
-        with self.transaction():
-            keepsakes.keep(self._database, name, value)
-
-    def kept(self, name: str) -> bytes | None:
-        """What was kept under `name`, if anything."""
-        return keepsakes.kept(self._database, name)
-
     # -- private ------------------------------------------------------------------------------------
 
     def _append(self, draft: Record) -> None:
         spending = self._current()
-        records.append(self._database, draft, spending.number, spending.head)
+        spending.absorb(records.append(self._database, draft, spending.number, spending.head))
 
     def _current(self) -> Spending:
         """The spending after all that is in the file by now, also from other processes."""

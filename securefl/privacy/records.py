@@ -82,13 +82,14 @@ def read(database: Database, after: int = 0) -> Iterator[Record]:
     return (_record(row) for row in rows)
 
 
-def append(database: Database, draft: Record, number: int, head: str) -> None:
-    """Writes `draft` as the next record after number `number` with digest `head`."""
+def append(database: Database, draft: Record, number: int, head: str) -> Record:
+    """Writes `draft` as the next record after number `number` with digest `head`, and returns it."""
     numbered = replace(draft, number=number + 1)
     record = replace(numbered, digest=chained(head, numbered))
     database.rows("INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?)", astuple(record))
     for name, value in (("head", record.digest), ("count", str(record.number))):
         database.rows("UPDATE meta SET value = ? WHERE name = ?", (value, name))
+    return record
 
 
 def _record(row: tuple[Value, ...]) -> Record:

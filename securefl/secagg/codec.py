@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from itertools import pairwise
+from operator import attrgetter
 from typing import Annotated, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from securefl.errors import DecodeError
@@ -126,10 +127,11 @@ class _Reader:
         return len(self._data) - self._position
 
     def take(self, size: int) -> bytes:
-        if size > self.remaining:
+        start, end = self._position, self._position + size
+        if end > len(self._data):
             raise DecodeError(f"expected {size} more bytes, got {self.remaining}: the message is cut short")
-        self._position += size
-        return self._data[self._position - size : self._position]
+        self._position = end
+        return self._data[start:end]
 
 
 class _Codec(NamedTuple):
@@ -181,7 +183,7 @@ def _codec_for(hint: object) -> _Codec:
         case Blob(limit):
             return _blob(limit)
         case Many():
-            return _many(_codec_for(get_args(base)[0]), mark)
+            return _many(get_args(base)[0], mark)
     raise TypeError(f"unknown wire format {mark!r}")
 
 
@@ -216,11 +218,14 @@ def _blob(limit: int) -> _Codec:
     return _Codec(write, read, _COUNT_BYTES)
 
 
-def _many(item: _Codec, mark: Many) -> _Codec:
+def _many(hint: object, mark: Many) -> _Codec:
+    item = _codec_for(hint)
+    key = _order_key(hint)
+
     def write(chunks: list[bytes], value: object) -> None:
         if not isinstance(value, tuple) or len(value) > mark.limit:
             raise ValueError(f"expected a tuple of at most {mark.limit} items, got {value!r:.80}")
-        _check_order(value, mark, ValueError)
+        _check_order(value, mark, key, ValueError)
         chunks.append(len(value).to_bytes(_COUNT_BYTES, "big"))
         for one in value:
             item.write(chunks, one)
@@ -228,7 +233,7 @@ def _many(item: _Codec, mark: Many) -> _Codec:
     def read(reader: _Reader) -> object:
         count = _read_count(reader, mark.limit, item.least)
         items = tuple(item.read(reader) for _ in range(count))
-        _check_order(items, mark, DecodeError)
+        _check_order(items, mark, key, DecodeError)
         return items
 
     return _Codec(write, read, _COUNT_BYTES)
@@ -243,15 +248,18 @@ def _read_count(reader: _Reader, limit: int, least: int) -> int:
     return count
 
 
-def _check_order(items: tuple[object, ...], mark: Many, error: type[Exception]) -> None:
+def _order_key(hint: object) -> Callable[[object], int]:
+    """Where the id of a list item is: the item itself, or a record's first field."""
+    if isinstance(hint, type) and is_dataclass(hint):
+        return attrgetter(fields(hint)[0].name)
+    return lambda item: cast(int, item)
+
+
+def _check_order(
+    items: tuple[object, ...], mark: Many, key: Callable[[object], int], error: type[Exception]
+) -> None:
     if mark.sequence:
         return
-    keys = [_first_field(item) for item in items]
+    keys = [key(item) for item in items]
     if any(before >= after for before, after in pairwise(keys)):
         raise error(f"expected a strictly ascending list, got the order {keys[:8]}; discard it")
-
-
-def _first_field(item: object) -> int:
-    value: object = getattr(item, fields(item)[0].name) if is_dataclass(item) else item
-    assert isinstance(value, int)  # noqa: S101 - for the type checker: sorted lists are keyed by ids
-    return value

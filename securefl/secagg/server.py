@@ -48,7 +48,7 @@ from securefl.secagg.messages import (
 from securefl.secagg.opening import openings_message
 from securefl.secagg.recovery import check_openings, masks_to_remove, rebuild, signed_hashes
 from securefl.secagg.roster import Roster
-from securefl.secagg.setup import check_advertised
+from securefl.secagg.setup import check_advertised, check_usable
 from securefl.secagg.stages import (
     Advertising,
     Confirming,
@@ -105,12 +105,12 @@ def advance(state: Running, replies: Mapping[int, bytes]) -> Running | Summed:
 def _receive_keys(state: Advertising, replies: Mapping[int, bytes]) -> Sharing:
     group = state.group
     context = transcript.context(group.terms)
-    keys, blame = collect(
-        replies,
-        group.terms.members,
-        AdvertiseReply,
-        lambda reply: check_advertised(group.roster, context, reply),
-    )
+
+    def check(reply: AdvertiseReply) -> None:
+        check_advertised(group.roster, context, reply)
+        check_usable(reply)
+
+    keys, blame = collect(replies, group.terms.members, AdvertiseReply, check)
     repeated = _repeaters(keys)
     blame += tuple((client, "advertised a key that another member has too") for client in sorted(repeated))
     left = tuple(reply for client, reply in keys.items() if client not in repeated)

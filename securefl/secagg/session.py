@@ -219,6 +219,7 @@ def _check_plan(plan: RoundPlan) -> None:
         raise ConfigError(f"expected 1 to 64 ring bits, got {plan.ring_bits}, for {plan.length} coordinates")
     largest = max(len(group) for group in plan.groups)
     if plan.masking:
-        check_threshold(largest, max(plan.threshold, 0), plan.colluding)
+        # Groups below the threshold fail by themselves; a draw that lost members must not end the run.
+        check_threshold(max(largest, plan.threshold), max(plan.threshold, 0), plan.colluding)
     elif largest > MAX_PLAIN_MEMBERS:
         raise ConfigError(f"expected at most {MAX_PLAIN_MEMBERS} members in a group, got {largest}")

@@ -81,6 +81,7 @@ def share(member: Member, state: Advertised, request: ShareRequest) -> tuple[Sha
     Raises:
         PeerFault: a key is not signed by its sender.
         PolicyError: the own keys are missing, keys repeat, or too few members are left.
+        ProtocolError: a signed key is unusable.
     """
     check_keys(member, state, request.keys)
     terms, context = state.terms, transcript.context(state.terms)
@@ -131,13 +132,21 @@ def check_keys(member: Member, state: Advertised, keys: tuple[AdvertiseReply, ..
 
 
 def check_advertised(roster: Roster, context: bytes, reply: AdvertiseReply) -> None:
-    """Return if the keys are their sender's and usable.
+    """Return if the keys are their sender's.
 
     Raises:
-        PeerFault: the signature is wrong, or a key would give the all-zero secret.
+        PeerFault: the signature is wrong.
     """
     message = transcript.keys_message(context, reply)
     transcript.check_signature(roster, reply.sender, "advertise", message, reply.signature)
+
+
+def check_usable(reply: AdvertiseReply) -> None:
+    """Return if both keys have full order; members meet a bad one when they agree, the server asks early.
+
+    Raises:
+        PeerFault: a key would give the all-zero secret.
+    """
     for public in (reply.channel_public, reply.mask_public):
         try:
             _PROBE.agree(public, b"probe")

@@ -13,8 +13,9 @@ from securefl.training.settings import LocalSettings
 from securefl.training.shapes import ModelSpec, parameter_count
 
 if TYPE_CHECKING:
+    from securefl.training.arrays import named_arrays, with_arrays
     from securefl.training.flat import get_vector, set_vector
-    from securefl.training.learner import Learner, Scores, limit_threads
+    from securefl.training.learner import Learner, Scores, limit_threads, score
     from securefl.training.models import build_model
 
 __all__ = [
@@ -25,8 +26,11 @@ __all__ = [
     "build_model",
     "get_vector",
     "limit_threads",
+    "named_arrays",
     "parameter_count",
+    "score",
     "set_vector",
+    "with_arrays",
 ]
 
 _NEEDS_TORCH = {
@@ -35,7 +39,10 @@ _NEEDS_TORCH = {
     "build_model": "models",
     "get_vector": "flat",
     "limit_threads": "learner",
+    "named_arrays": "arrays",
+    "score": "learner",
     "set_vector": "flat",
+    "with_arrays": "arrays",
 }
 
 

@@ -111,16 +111,9 @@ class Learner:
     def evaluate(self, vector: NDArray[np.float32], examples: Examples) -> Scores:
         """Scores of the flat model `vector`. Exact, so not private about `examples`."""
         set_vector(self._module, vector)
-        self._module.eval()
-        correct, loss, count = 0, 0.0, len(examples.labels)
-        with torch.inference_mode():
-            for start in range(0, count, EVALUATION_BATCH):
-                features, labels = self._batch(examples, slice(start, start + EVALUATION_BATCH))
-                logits = self._module(features)
-                correct += int((logits.argmax(1) == labels).sum())
-                loss += float(nn.functional.cross_entropy(logits.double(), labels, reduction="sum"))
+        scores = score(self._module, examples)
         self._module.train()
-        return Scores(accuracy=correct / max(count, 1), loss=loss / max(count, 1), examples=count)
+        return scores
 
     def module(self, vector: NDArray[np.float32]) -> nn.Module:
         """A copy of the module with the weights `vector`: on the CPU, evaluating, free of hooks."""
@@ -136,7 +129,9 @@ class Learner:
         velocity = np.zeros(self.dim)
         for _ in range(settings.steps):
             chosen = poisson_sample(sampling, len(examples.labels), settings.sample_rate)
-            gradient = self._gradient_sum(*self._batch(examples, chosen), noise) / settings.expected_batch
+            gradient = (
+                self._gradient_sum(*tensors(examples, chosen, self._device), noise) / settings.expected_batch
+            )
             velocity = settings.momentum * velocity + gradient + settings.proximal * update
             update -= settings.learning_rate * velocity
             with np.errstate(over="ignore"):  # beyond float32 is infinite, which set_vector refuses
@@ -155,12 +150,6 @@ class Learner:
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         return np.asarray(flat.to("cpu", torch.float64).numpy(), dtype=np.float64)
 
-    def _batch(self, examples: Examples, chosen: NDArray[np.int64] | slice) -> tuple[Tensor, Tensor]:
-        # torch.tensor copies, so read-only arrays are fine and nothing is shared.
-        features = torch.tensor(examples.features[chosen], dtype=torch.float32, device=self._device)
-        labels = torch.tensor(examples.labels[chosen], dtype=torch.int64, device=self._device)
-        return features, labels
-
     def _probe(self, input_shape: tuple[int, ...]) -> None:
         if input_shape not in self._probed:
             check_examples_apart(self._module, input_shape)
@@ -175,6 +164,28 @@ class Learner:
 
     def _cuda_devices(self) -> list[torch.device]:
         return [self._device] if self._device.type == "cuda" else []
+
+
+def score(module: nn.Module, examples: Examples) -> Scores:
+    """Scores of a module, which is left in evaluation mode. Exact, so not private about `examples`."""
+    module.eval()
+    device = next(module.parameters()).device
+    correct, loss, count = 0, 0.0, len(examples.labels)
+    with torch.inference_mode():
+        for start in range(0, count, EVALUATION_BATCH):
+            features, labels = tensors(examples, slice(start, start + EVALUATION_BATCH), device)
+            logits = module(features)
+            correct += int((logits.argmax(1) == labels).sum())
+            loss += float(nn.functional.cross_entropy(logits.double(), labels, reduction="sum"))
+    return Scores(accuracy=correct / max(count, 1), loss=loss / max(count, 1), examples=count)
+
+
+def tensors(
+    examples: Examples, chosen: NDArray[np.int64] | slice, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Features and labels of some examples. Copies, so read-only arrays are fine and nothing is shared."""
+    features = torch.tensor(examples.features[chosen], dtype=torch.float32, device=device)
+    return features, torch.tensor(examples.labels[chosen], dtype=torch.int64, device=device)
 
 
 def limit_threads(count: int) -> None:

@@ -140,3 +140,12 @@ def test_flipped_bytes_end_in_arrays_or_a_data_error(tmp_path: Path, flips, stor
         load("npz", path=tmp_path / "fuzz.npz", label="y")
     except DataError as refused:
         assert str(refused)
+
+
+def test_an_archive_whose_directory_points_before_the_file_is_refused(tmp_path: Path) -> None:
+    content = bytearray(archive(tmp_path / "x.npz", [("x.npy", bytes(100))]).read_bytes())
+    at = content.rindex(b"PK\x05\x06") + 16  # where the central directory says it starts
+    content[at : at + 4] = (int.from_bytes(content[at : at + 4], "little") + 9).to_bytes(4, "little")
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(DataError, match="expected a whole npz file"):
+        read_npz(tmp_path / "x.npz")

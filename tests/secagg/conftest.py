@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -148,7 +149,7 @@ def build_world(
         roster=roster,
         round=1,
         attempt=0,
-        groups=tuple(tuple(ids[a:b]) for a, b in zip(starts, starts[1:], strict=False)),
+        groups=tuple(tuple(ids[a:b]) for a, b in pairwise(starts)),
         group_seed=bytes(32),
         threshold=threshold,
         colluding=colluding,

@@ -1,0 +1,436 @@
+"""The one file that knows both the config and the objects: it builds a run from its terms.
+
+    process = build_federated_averaging("quickstart.yaml")
+    state = process.initialize()
+    state, metrics = process.next(state)
+
+Rules kept here:
+- Objects get numbers from `Terms`, the same that the guarantee card prints.
+- `clients` is the seam for everything that is not honest: a function that gets the honest clients
+  and returns the parties that really take part. Nothing below this line knows the difference.
+- The replayable test source comes in through `randomness` only; it cannot meet a shared ledger.
+
+What this file does NOT do: run directories, files and progress (`securefl.run`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Protocol
+
+from securefl import config as configuration
+from securefl.config import Config
+from securefl.crypto.keys import Identity
+from securefl.crypto.randomness import Randomness, SystemRandomness
+from securefl.data import Dataset, load
+from securefl.errors import ConfigError
+from securefl.federation.client import Charge, Client, Party
+from securefl.federation.contribution import LocalUpdate
+from securefl.federation.enrolment import Enrolment, enrol
+from securefl.federation.optimizer import ServerOptimizer, Vector
+from securefl.federation.record import RoundRecord
+from securefl.federation.server import Setting, State, initial_state, play
+from securefl.federation.stopwatch import Stopwatch
+from securefl.guarantee import Terms, check_ledger, model_spec, settle
+from securefl.privacy.accountant import epsilon
+from securefl.privacy.ledger import Ledger
+from securefl.secagg import Exchange, Member, Policy, Roster
+from securefl.transport import Dropouts, InProcess, Processes, lossy
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from securefl.training import Learner, Scores
+
+Parties = Callable[[Mapping[int, Client]], Mapping[int, Party]]
+
+
+class Engine(Protocol):
+    """An exchange with a lifetime."""
+
+    refusals: dict[int, str]
+
+    def __call__(self, requests: dict[int, bytes]) -> dict[int, bytes]:
+        """One exchange."""
+
+    def collect(self, stopwatch: Stopwatch) -> None:
+        """Hands over client-side seconds measured elsewhere."""
+
+    def close(self) -> None:
+        """Ends what the engine started."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What one attempt at a round gave.
+
+    Attributes:
+        record: the round record.
+        test_accuracy: on the server's test set, in [0, 1].
+        test_loss: mean cross-entropy there, in nats.
+        epsilon: spent so far by the client that spent most; None without differential privacy or
+            under the replayable test source, where it is infinite.
+        clients: number of clients in the run.
+    """
+
+    record: RoundRecord
+    test_accuracy: float
+    test_loss: float
+    epsilon: float | None
+    clients: int
+
+
+class Process:
+    """A federated-averaging process: `initialize`, then `next` until `finished`.
+
+    A resource: close it, or use it as a context, so that workers and ledgers end.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        setting: Setting,
+        learner: Learner,
+        initial: Vector,
+        engine: Engine,
+        ledger: Ledger,
+        private: bool,
+        stopwatch: Stopwatch,
+        closing: ExitStack,
+    ) -> None:
+        self.terms = terms
+        self.setting = setting
+        self.learner = learner
+        self._initial = initial
+        self.engine = engine
+        self.ledger = ledger
+        self.private = private
+        self._stopwatch = stopwatch
+        self._closing = closing
+        config = terms.config
+        self._exchange: Exchange = engine
+        if config.simulation.dropout > 0.0:
+            self._exchange = lossy(engine, Dropouts(config.simulation.dropout, config.seed))
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def initialize(self) -> State:
+        """The state before the first round: the public initial model."""
+        return initial_state(self.setting, self._initial)
+
+    def finished(self, state: State) -> bool:
+        """Whether the configured number of rounds has been played."""
+        return state.round >= self.terms.config.server.rounds
+
+    def next(self, state: State) -> tuple[State, Metrics]:
+        """One attempt at the next round; an abandoned one leaves the model as it was."""
+        self.engine.refusals.clear()
+        after, record = play(self.setting, state, self._exchange, self._stopwatch)
+        self.engine.collect(self._stopwatch)
+        with self._stopwatch.measure("evaluation"):
+            scores = self.evaluate(after)
+            curves = self._client_curves(after)
+        seconds = dict(record.seconds)
+        for phase, value in self._stopwatch.take().items():
+            seconds[phase] = seconds.get(phase, 0.0) + value
+        record = replace(record, seconds=seconds, refusals=dict(self.engine.refusals), simulation_only=curves)
+        return after, Metrics(record, scores.accuracy, scores.loss, self.epsilon(), self.terms.config.clients)
+
+    def evaluate(self, state: State) -> Scores:
+        """The model's scores on the server's test set."""
+        return self.learner.evaluate(state.model, self.terms.dataset.test)
+
+    def module(self, state: State) -> nn.Module:
+        """The state's model as a torch module of its own."""
+        return self.learner.module(state.model)
+
+    def epsilon(self) -> float | None:
+        """Spent so far by the client that spent most, over all runs in the ledger."""
+        budget = self.terms.budget
+        if not self.private or budget is None:
+            return None
+        spent = self.ledger.spent(self.terms.dataset.source_hash)
+        return epsilon(spent, budget.delta, budget.accountant)
+
+    def close(self) -> None:
+        """Ends the engine and closes the ledger; safe to call twice."""
+        self._closing.close()
+
+    def forget(self) -> None:
+        """Erases the clients' answers in flight and closes their rounds: the run is over."""
+        with self.ledger.transaction():
+            for client in self.setting.roster.ids:
+                self.ledger.forget_all(client)
+
+    def _client_curves(self, state: State) -> dict[str, dict[str, float]]:
+        if not self.terms.config.simulation.client_curves:
+            return {}
+        train = self.terms.dataset.train
+        scores = {
+            str(client): self.learner.evaluate(state.model, train.take(share)).accuracy
+            for client, share in enumerate(self.terms.shares)
+        }
+        return {"client_accuracy": scores}
+
+
+def build_federated_averaging(
+    config: Config | str | Path,
+    clients: Parties | None = None,
+    *,
+    dataset: Dataset | None = None,
+    model: nn.Module | None = None,
+    randomness: Randomness | None = None,
+    ledger: Path | None = None,
+    run: str | None = None,
+) -> Process:
+    """Builds a federated-averaging process from a config.
+
+    Args:
+        config: a validated config or the path of a YAML file.
+        clients: from the honest clients (by id) to the parties that take part; None for all honest.
+        dataset: the caller's own data; loaded from the config if None.
+        model: the caller's own module; built from the config if None.
+        randomness: SystemRandomness if None. A replayable source makes the run NOT PRIVATE.
+        ledger: path of the run's ledger; a temporary file if None and the config names none.
+        run: id of the run, to resume it; a fresh one if None.
+
+    Raises:
+        ConfigError: the config cannot run, or would break a guarantee.
+        DataError: the data cannot be read or split.
+        BudgetExceeded: the ledger has too little left for the whole run.
+    """
+    if not isinstance(config, Config):
+        config = configuration.load(Path(config))
+    source = randomness or SystemRandomness()
+    if config.engine.kind == "processes" and not (clients is None and dataset is None and model is None):
+        raise ConfigError(
+            "expected clients, data and model from the config under engine 'processes', got Python objects; "
+            "use engine.kind: in_process with them",
+            "engine.kind",
+        )
+    parameters = None if model is None else sum(p.numel() for p in model.parameters() if p.requires_grad)
+    terms = settle(config, dataset or load_dataset(config), parameters, run)
+    return assemble(terms, clients, model=model, randomness=source, ledger=ledger, run=run)
+
+
+def assemble(
+    terms: Terms,
+    clients: Parties | None = None,
+    *,
+    model: nn.Module | None = None,
+    randomness: Randomness | None = None,
+    ledger: Path | None = None,
+    run: str | None = None,
+    enrolment: Enrolment | None = None,
+) -> Process:
+    """Builds the process of settled terms; arguments as for `build_federated_averaging`."""
+    source = randomness or SystemRandomness()
+    if not source.private and terms.config.privacy.ledger is not None:
+        raise ConfigError(
+            "expected the operating system's entropy for a real ledger, got a replayable test source; "
+            "leave privacy.ledger out in tests",
+            "privacy.ledger",
+        )
+    run = run or uuid.uuid4().hex
+    enrolment = enrolment or enrol(terms.config.clients, source)
+    closing = ExitStack()
+    try:
+        path = ledger_path(terms.config, ledger, closing)
+        store = closing.enter_context(Ledger.open(path, private=source.private, run=run))
+        if terms.budget is not None:
+            check_ledger(store, terms.dataset, terms.budget, run)
+        return _process(terms, source, store, path, run, clients, model, enrolment, closing)
+    except BaseException:
+        closing.close()
+        raise
+
+
+def load_dataset(config: Config) -> Dataset:
+    """The data that the config names."""
+    data = config.data
+    return load(
+        data.kind,
+        path=None if data.path is None else Path(data.path),
+        label=data.label,
+        client=data.client,
+        test_fraction=data.test_fraction,
+        seed=config.seed,
+    )
+
+
+def ledger_path(config: Config, inside_run: Path | None, closing: ExitStack) -> Path:
+    """Where the ledger lives: the shared one of the config, the run's own, or a temporary one."""
+    if config.privacy.ledger is not None:
+        return Path(config.privacy.ledger)
+    if inside_run is not None:
+        return inside_run
+    return Path(closing.enter_context(TemporaryDirectory(prefix="securefl-"))) / "ledger.sqlite"
+
+
+def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner, Vector]:
+    """The resident model of one process, with the terms' local settings, and its initial flat vector."""
+    from securefl.training import Learner, LocalSettings, build_model, get_vector
+
+    config = terms.config
+    shape = terms.dataset.train.features.shape[1:]
+    module = model or build_model(model_spec(config), shape, terms.dataset.classes, config.seed)
+    training = config.training
+    settings = LocalSettings(
+        steps=training.local_steps,
+        learning_rate=training.learning_rate,
+        sample_rate=training.sample_rate,
+        expected_batch=training.expected_batch,
+        momentum=training.momentum,
+        proximal=training.proximal,
+        clip_norm=config.privacy.clip_norm,
+        noise_multiplier=None if terms.budget is None else terms.budget.event.noise_multiplier,
+    )
+    return Learner(module, settings, device=config.device), get_vector(module)
+
+
+def _process(
+    terms: Terms,
+    source: Randomness,
+    store: Ledger,
+    path: Path,
+    run: str,
+    clients: Parties | None,
+    model: nn.Module | None,
+    enrolment: Enrolment,
+    closing: ExitStack,
+) -> Process:
+    config = terms.config
+    stopwatch = Stopwatch()
+    learner, initial = build_learner(terms, model)
+    setting = _setting(terms, enrolment.roster, run)
+    engine: Engine
+    if config.engine.kind == "processes":
+        hosts = partial(_hosts, configuration.dump(config), enrolment, source, path, run)
+        engine = Processes(hosts, enrolment.roster.ids, config.engine.workers)
+    else:
+        honest = build_clients(terms, enrolment, source, store, run, learner, stopwatch)
+        engine = InProcess(honest if clients is None else clients(honest))
+    closing.callback(engine.close)
+    return Process(terms, setting, learner, initial, engine, store, source.private, stopwatch, closing)
+
+
+def _setting(terms: Terms, roster: Roster, run: str) -> Setting:
+    config = terms.config
+    secagg, robust, server = config.secure_aggregation, config.robust, config.server
+    return Setting(
+        task=task_id(run),
+        config_digest=configuration.digest(config),
+        roster=roster,
+        groups=config.groups,
+        threshold=secagg.threshold,
+        colluding=secagg.max_colluding,
+        encoding=terms.encoding,
+        masking=secagg.masking,
+        epoch_rounds=secagg.epoch_rounds,
+        max_redraws=secagg.max_redraws,
+        cohort=None if config.participation.kind == "all" else config.cohort_size,
+        seed=config.seed,
+        rule=robust.rule,
+        max_malicious=robust.max_malicious,
+        norm_guard=robust.norm_guard,
+        optimizer=ServerOptimizer(**server.optimizer.model_dump()),
+        weights=server.weights.kind,
+        public_weights=terms.weights,
+        spare_releases=config.privacy.spare_releases,
+    )
+
+
+def task_id(run: str) -> bytes:
+    """32 bytes that name a run in every protocol message."""
+    return hashlib.sha256(b"securefl task " + run.encode()).digest()
+
+
+def build_clients(
+    terms: Terms,
+    enrolment: Enrolment,
+    source: Randomness,
+    store: Ledger,
+    run: str,
+    learner: Learner,
+    stopwatch: Stopwatch,
+    only: tuple[int, ...] | None = None,
+) -> dict[int, Client]:
+    """The honest clients of a run that share one resident model; `only` restricts them to some ids."""
+    roster = enrolment.roster
+    policy = client_policy(terms, roster, run)
+    charge = _charge(terms, run)
+    return {
+        client: Client(
+            member=Member(client, Identity.from_bytes(enrolment.keys[client]), roster, policy, source),
+            contribution=LocalUpdate(
+                client=client,
+                trainer=learner,
+                examples=terms.dataset.train.take(terms.shares[client]),
+                encoding=terms.encoding,
+                weight=terms.weights[client],
+                randomness=source,
+                stopwatch=stopwatch,
+            ),
+            store=store,
+            charge=charge,
+            stopwatch=stopwatch,
+        )
+        for client in (roster.ids if only is None else only)
+    }
+
+
+def client_policy(terms: Terms, roster: Roster, run: str) -> Policy:
+    """What a client insists on, from its own copy of the config; the server may only tighten it."""
+    secagg = terms.config.secure_aggregation
+    return Policy(
+        task=task_id(run),
+        config=configuration.digest(terms.config),
+        authority=roster.authority,
+        length=terms.encoding.length,
+        ring_bits=terms.encoding.ring_bits,
+        threshold_min=secagg.threshold,
+        group_min=secagg.threshold if secagg.masking else 1,
+        colluding=secagg.max_colluding,
+        epoch_rounds=secagg.epoch_rounds,
+        masking=secagg.masking,
+        max_redraws=secagg.max_redraws,
+        draw_min=secagg.threshold if secagg.masking else 1,
+    )
+
+
+def _charge(terms: Terms, run: str) -> Charge | None:
+    budget = terms.budget
+    if budget is None:
+        return None
+    source = terms.dataset.source_hash
+    return Charge(source, run, budget.event, budget.cap, budget.delta, budget.accountant)
+
+
+def _hosts(
+    config_yaml: str,
+    enrolment: Enrolment,
+    source: Randomness,
+    path: Path,
+    run: str,
+    clients: tuple[int, ...],
+    stopwatch: Stopwatch,
+) -> Mapping[int, Party]:
+    from securefl.training import limit_threads
+
+    limit_threads(1)
+    config = configuration.parse(config_yaml)
+    terms = settle(config, load_dataset(config), run=run)
+    learner, _ = build_learner(terms)
+    store = Ledger.open(path, create=False, private=source.private, run=run)
+    return build_clients(terms, enrolment, source, store, run, learner, stopwatch, clients)

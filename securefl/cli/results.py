@@ -1,0 +1,58 @@
+"""`securefl report` and `securefl evaluate`: what came out of a run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from securefl.cli import output
+from securefl.cli.arguments import Json, RunFolder
+
+
+def report(folder: RunFolder, as_json: Json = False) -> None:
+    """Write report.html of a run again, finished or not: one self-contained file."""
+    with output.told(as_json):
+        from securefl import report as pages
+
+        page = pages.write(folder)
+        if as_json:
+            output.print_json({"report": str(page)})
+        else:
+            output.print_text(f"Wrote {page}")
+
+
+def evaluate(
+    folder: RunFolder,
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="digits, fashion_mnist, mnist_5k, heart_disease, or a csv or npz file."
+        ),
+    ],
+    label: Annotated[
+        str | None, typer.Option(help="Column or array of the labels; default: as in the run's config.")
+    ] = None,
+    client: Annotated[
+        str | None, typer.Option(help="Column or array of the clients, if any; default: as in the config.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a finished run's model on other data: the test part of a built-in set, or all rows of a file."""
+    with output.told(as_json):
+        from securefl import config as configuration
+        from securefl.cli.given_data import read
+        from securefl.run import evaluate as score
+        from securefl.run_directory import CONFIG
+
+        examples = read(configuration.load(folder / CONFIG), data, label, client)
+        scores = score(folder, examples)
+        if as_json:
+            output.print_json({"data": data, **scores})
+        else:
+            rows = [
+                ("accuracy", f"{scores['test_accuracy']:.4f}"),
+                ("loss (nats)", f"{scores['test_loss']:.4f}"),
+                ("examples", f"{scores['examples']:,.0f}"),
+            ]
+            output.print_table(f"{folder} on {data}", ("", "value"), rows)

@@ -1,0 +1,135 @@
+"""`securefl run` and `securefl resume`: whole runs, with a progress bar and a summary."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from securefl.cli import output
+from securefl.cli.arguments import ConfigFile, Json, Overrides, RunFolder
+
+if TYPE_CHECKING:
+    from securefl.config import Config
+
+RUNS = Path("runs")
+Report = Callable[[Mapping[str, object]], None]
+
+
+def run(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="New folder for the run; default runs/NAME, then runs/NAME-2, ..."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a federation: validate, print the guarantee card, train, write the run's folder and its report."""
+    with output.told(as_json):
+        from securefl import config as configuration
+        from securefl.run import run as play
+
+        settled = configuration.load(config, overrides or ())
+        target = free_folder(RUNS / settled.name) if out is None else out
+        refuse_occupied(target)
+        if not as_json:
+            _print_card(settled)
+        with _stoppable(target), progress_bar() as progress:
+            summary = play(settled, target, progress=progress)
+        _finish(summary, target, as_json)
+
+
+def resume(folder: RunFolder, as_json: Json = False) -> None:
+    """Go on with a run that was stopped. Stored answers are sent again and nothing is charged twice."""
+    with output.told(as_json):
+        from securefl.run import resume as play_on
+
+        with _stoppable(folder), progress_bar() as progress:
+            summary = play_on(folder, progress=progress)
+        _finish(summary, folder, as_json)
+
+
+def free_folder(wanted: Path) -> Path:
+    """`wanted`, or wanted-2, wanted-3, ... if something lies there."""
+    number, folder = 1, wanted
+    while folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
+
+
+def refuse_occupied(target: Path) -> None:
+    """Raises RunDirectoryError before any work is done for a folder that holds something."""
+    from securefl.run_directory import refuse_occupied as refuse
+
+    refuse(target)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Report]:
+    """A callback that moves a bar over rounds on stderr; nothing is drawn where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("round"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def moved(event: Mapping[str, object]) -> None:
+            # An abandoned round is played again, so the round that an event names may stand still.
+            done = int(str(event["round"])) - (event["status"] != "done")
+            bar.update(task, completed=done, total=int(str(event["rounds"])), description=_line(event))
+
+        yield moved
+
+
+def _line(event: Mapping[str, object]) -> str:
+    accuracy, epsilon = event["test_accuracy"], event["epsilon"]
+    parts = [f"accuracy {accuracy:.3f}"] if isinstance(accuracy, float) else []
+    parts += [f"epsilon {epsilon:.2f}"] if isinstance(epsilon, float) else []
+    parts += [str(event["status"])] if event["status"] != "done" else []
+    return "  ".join(parts)
+
+
+@contextmanager
+def _stoppable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise output.fail(f"Stopped. `securefl resume {folder}` goes on where it was.") from None
+
+
+def _print_card(config: Config) -> None:
+    from securefl.build import load_dataset
+    from securefl.guarantee import card, settle
+
+    output.print_markdown(card(settle(config, load_dataset(config))).markdown())
+    sys.stdout.flush()
+
+
+def _finish(summary: Mapping[str, object], folder: Path, as_json: bool) -> None:
+    from securefl import report
+    from securefl.cli.summary import print_summary
+
+    page = report.write(folder)
+    if as_json:
+        output.print_json(dict(summary))
+    else:
+        print_summary(summary, folder, page)
+    if summary.get("rounds_done") == 0:
+        raise output.fail(
+            "Every round was abandoned: the model is the initial one. The reasons are in "
+            f"{folder / 'rounds.jsonl'}; larger groups, a lower threshold or fewer dropouts help."
+        )

@@ -1,0 +1,175 @@
+"""Checks that need more than one key: what cannot run, or would quietly break a guarantee.
+
+Rules kept here:
+- The bounds are the lower layers' own functions: threshold (`secagg`), rows (`robust`), ring (`encoding`),
+  widths (`training.shapes`).
+- A setting without effect is refused, so that nobody believes that it had one.
+
+What this file does NOT do: checks that need data (`securefl.guarantee`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from securefl.encoding import FixedPoint
+from securefl.errors import ConfigError
+from securefl.robust import rows_needed
+from securefl.secagg.policy import check_threshold
+from securefl.training.shapes import ModelSpec
+
+if TYPE_CHECKING:
+    from securefl.config.learning import Data
+    from securefl.config.root import Config
+
+_OWN_DATA = ("csv", "npz")
+_WITH_CLIENTS = (*_OWN_DATA, "heart_disease")
+_WITH_PATH = (*_OWN_DATA, "fashion_mnist")
+
+
+def check(config: Config) -> None:
+    """Return if all sections fit together.
+
+    Raises:
+        ConfigError: the first contradiction, with its path.
+    """
+    _check_data(config.data)
+    ModelSpec(config.model.kind, config.model.hidden, config.model.channels)
+    _check_budget(config)
+    _check_cohort(config)
+    _check_groups(config)
+    _check_trim(config)
+    _check_weights(config)
+
+
+def _check_data(data: Data) -> None:
+    _refuse_setting("path", data.path, data.kind, _WITH_PATH)
+    _refuse_setting("label", data.label, data.kind, _OWN_DATA)
+    _refuse_setting("client", data.client, data.kind, _OWN_DATA)
+    if data.kind in _OWN_DATA:
+        for key, value in (("path", data.path), ("label", data.label)):
+            if not value:
+                raise ConfigError(
+                    f"expected a name with data.kind {data.kind!r}, got nothing; give the {key} of your data",
+                    f"data.{key}",
+                )
+    split = data.partition
+    if split.kind == "dirichlet" and split.alpha is None:
+        raise ConfigError(
+            "expected a number above 0 with kind 'dirichlet', got nothing; write for example `alpha: 1.0`",
+            "data.partition.alpha",
+        )
+    if split.kind != "dirichlet" and split.alpha is not None:
+        raise ConfigError(
+            f"expected nothing with kind {split.kind!r}, got {split.alpha:g}; remove it or use 'dirichlet'",
+            "data.partition.alpha",
+        )
+    if split.kind == "column" and (data.kind not in _WITH_CLIENTS or _lacks_column(data)):
+        advice = "name the column in data.client" if data.kind in _OWN_DATA else "use iid or dirichlet"
+        raise ConfigError(
+            f"expected data that names its clients, got 'column' with data.kind {data.kind!r}; {advice}",
+            "data.partition.kind",
+        )
+
+
+def _refuse_setting(key: str, value: str | None, kind: str, kinds: tuple[str, ...]) -> None:
+    if value is not None and kind not in kinds:
+        raise ConfigError(
+            f"expected nothing with data.kind {kind!r}, got {value!r}; remove it, only {' and '.join(kinds)} "
+            "read it",
+            f"data.{key}",
+        )
+
+
+def _lacks_column(data: Data) -> bool:
+    return data.kind in _OWN_DATA and not data.client
+
+
+def _check_budget(config: Config) -> None:
+    privacy = config.privacy
+    if privacy.unit == "example" and privacy.budget is not None and privacy.budget < privacy.epsilon:
+        raise ConfigError(
+            f"expected at least privacy.epsilon = {privacy.epsilon:g}, the cost of this one run, got "
+            f"{privacy.budget:g}; raise the budget or lower epsilon",
+            "privacy.budget",
+        )
+
+
+def _check_cohort(config: Config) -> None:
+    if config.cohort_size > config.clients:
+        raise ConfigError(
+            f"expected at most the {config.clients} clients, got {config.cohort_size}; lower the cohort or "
+            "declare more clients",
+            "participation.cohort",
+        )
+    group_size = config.secure_aggregation.group_size
+    if group_size > config.cohort_size:
+        raise ConfigError(
+            f"expected at most the {config.cohort_size} clients of a round, got {group_size}; make the "
+            "groups smaller or let more clients take part",
+            "secure_aggregation.group_size",
+        )
+
+
+def _check_groups(config: Config) -> None:
+    secagg = config.secure_aggregation
+    if secagg.threshold > config.smallest_group:
+        raise ConfigError(
+            f"expected at most the {config.smallest_group} members of a group, got {secagg.threshold}; lower "
+            "it or make the groups larger",
+            "secure_aggregation.threshold",
+        )
+    if not secagg.masking:
+        return
+    if secagg.group_size == 1:
+        raise ConfigError(
+            "expected at least 2 with masking on, got 1; a sum over one client is its update, so a mask "
+            "hides nothing. Make the groups larger, or say `masking: false` and let the server see updates",
+            "secure_aggregation.group_size",
+        )
+    check_threshold(config.largest_group, secagg.threshold, secagg.max_colluding)
+
+
+def _check_trim(config: Config) -> None:
+    robust = config.robust
+    needed = rows_needed(robust.rule, robust.max_malicious)
+    if config.groups < needed:
+        raise ConfigError(
+            f"expected 2 f + 1 = {needed} groups or more for {robust.rule}, f = {robust.max_malicious} "
+            f"malicious clients, got {config.groups} ({config.cohort_size} clients in groups of "
+            f"{config.secure_aggregation.group_size}); make the groups smaller, lower f, or use rule 'mean' "
+            "with max_malicious 0, which bounds no malicious client",
+            "robust.max_malicious",
+        )
+    if robust.rule == "mean" and robust.max_malicious >= config.groups:
+        raise ConfigError(
+            f"expected fewer than the {config.groups} groups, got {robust.max_malicious}; rule 'mean' "
+            "survives only groups that the norm guard excludes, and one must remain. Lower it",
+            "robust.max_malicious",
+        )
+
+
+def _check_weights(config: Config) -> None:
+    weights = config.server.weights
+    if weights.kind == "public" and len(weights.values) != config.clients:
+        raise ConfigError(
+            f"expected one value for each of the {config.clients} clients, got {len(weights.values)}; list "
+            "them in the order of the clients",
+            "server.weights.values",
+        )
+    # One coordinate is enough: the ring has to hold the sum of any one of them, and of the weights.
+    FixedPoint(
+        clip_norm=config.secure_aggregation.clip_norm,
+        bits=config.secure_aggregation.bits,
+        dim=1,
+        members=config.largest_group,
+        cap=_largest_weight(config),
+        weighted=weights.kind == "examples",
+    )
+
+
+def _largest_weight(config: Config) -> int:
+    weights = config.server.weights
+    if weights.kind == "uniform":
+        return 1
+    return max(weights.values) if weights.kind == "public" else weights.cap

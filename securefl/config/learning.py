@@ -1,0 +1,171 @@
+"""The sections on learning: data, participation, model, local training, privacy."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from securefl.config.section import Count, Counts, Decay, Norm, NotNegative, Positive, Section, Whole, doc
+
+
+class Partition(Section):
+    """Which training example sits at which client."""
+
+    kind: Annotated[
+        Literal["iid", "dirichlet", "column"],
+        doc("iid: at random; dirichlet: skewed labels; column: the source's own clients.", "iid"),
+    ]
+    alpha: Annotated[
+        Positive | None,
+        doc("Dirichlet concentration: 100 is nearly iid, 0.1 gives clients of one or two classes.", 1.0),
+    ] = None
+
+
+class Data(Section):
+    """The data and how it is shared out; the seed decides the split, publicly."""
+
+    kind: Annotated[
+        Literal["digits", "fashion_mnist", "mnist_5k", "heart_disease", "csv", "npz"],
+        doc("A built-in data set, or a table (csv) or arrays (npz) of your own.", "digits"),
+    ]
+    path: Annotated[
+        str | None,
+        doc("Folder (fashion_mnist) or file (csv, npz); relative to the config file.", "patients.csv"),
+    ] = None
+    label: Annotated[str | None, doc("Column (csv) or array (npz) of the labels.", "diagnosis")] = None
+    client: Annotated[
+        str | None, doc("Column (csv) or array (npz) that says which client a row belongs to.", "hospital")
+    ] = None
+    test_fraction: Annotated[
+        float, Field(gt=0.0, lt=1.0), doc("Part held out for the server's test set.", 0.2, "fraction")
+    ] = 0.2
+    partition: Annotated[Partition, doc("How training examples are shared out.", {"kind": "iid"})]
+
+
+class AllParticipate(Section):
+    """Every client takes part in every round."""
+
+    kind: Annotated[Literal["all"], doc("Every client takes part in every round.", "all")]
+
+
+class SampledCohort(Section):
+    """A public cohort takes part, drawn anew per epoch. No privacy amplification is claimed for it."""
+
+    kind: Annotated[Literal["sample"], doc("A cohort is drawn per epoch, publicly.", "sample")]
+    cohort: Annotated[Count, doc("Clients in a round; at most all clients.", 20, "clients")]
+
+
+Participation = Annotated[AllParticipate | SampledCohort, Field(discriminator="kind")]
+
+
+class Model(Section):
+    """The model that is trained. Your own torch module comes in through Python."""
+
+    kind: Annotated[
+        Literal["linear", "mlp", "cnn"], doc("linear: softmax regression; mlp; cnn for images.", "linear")
+    ]
+    hidden: Annotated[
+        Counts, doc("Widths of the hidden layers (mlp; optional for cnn).", [100], "units")
+    ] = ()
+    channels: Annotated[
+        Counts,
+        doc("Output channels of the convolutions, each halving the image (cnn).", [16, 32], "channels"),
+    ] = ()
+
+
+class Training(Section):
+    """What one client does in one round. Public constants, the same for every client."""
+
+    local_steps: Annotated[Count, doc("SGD steps per client and round.", 5, "steps")]
+    learning_rate: Annotated[Positive, doc("Step size of local SGD.", 0.5)]
+    momentum: Annotated[Decay, doc("Classical momentum, started afresh every round.", 0.0)] = 0.0
+    proximal: Annotated[NotNegative, doc("FedProx mu: pull towards the global model.", 0.0)] = 0.0
+    sample_rate: Annotated[
+        float,
+        Field(gt=0.0, le=1.0),
+        doc("Poisson rate: chance that a step's batch holds any one example.", 0.2, "probability"),
+    ]
+    expected_batch: Annotated[
+        Positive,
+        doc(
+            "Declared public constant that the gradient sum is divided by; never the private number of "
+            "examples. About sample_rate times a typical client's examples.",
+            24,
+            "examples",
+        ),
+    ]
+
+
+class ExamplePrivacy(Section):
+    """Differential privacy for single training examples: local DP-SGD, charged over the whole run."""
+
+    unit: Annotated[Literal["example"], doc("What is protected: one training example.", "example")]
+    epsilon: Annotated[Positive, doc("Most that a client may spend over the whole run.", 8.0, "nats")]
+    delta: Annotated[
+        float,
+        Field(gt=0.0, lt=1.0),
+        doc("Chance at which epsilon may fail; below 1 / number of examples.", 1e-5, "probability"),
+    ]
+    clip_norm: Annotated[Norm, doc("L2 bound of one example's gradient; the noise is a multiple of it.", 1.0)]
+    spare_releases: Annotated[
+        Whole, doc("Rounds that may be played again after an abandoned one; in the noise.", 2, "releases")
+    ] = 2
+    budget: Annotated[
+        Positive | None,
+        doc("Cap of the ledger over all runs on this data; default: epsilon.", 8.0, "nats"),
+    ] = None
+    ledger: Annotated[
+        str | None,
+        doc(
+            "File of a ledger that several runs share, relative to the config file; default: inside the run.",
+            "ledger.sqlite",
+        ),
+    ] = None
+    accountant: Annotated[Literal["pld", "rdp"], doc("pld is tight; rdp is a looser cross-check.", "pld")] = (
+        "pld"
+    )
+
+    @property
+    def cap(self) -> float:
+        """The largest epsilon that the ledger lets a client reach, over all runs recorded in it."""
+        return self.epsilon if self.budget is None else self.budget
+
+
+class NoPrivacy(Section):
+    """No differential privacy: a baseline. Updates can reveal single training examples."""
+
+    unit: Annotated[Literal["none"], doc("No differential privacy; epsilon is infinite.", "none")]
+    spare_releases: Annotated[
+        Whole, doc("Rounds that may be played again after an abandoned one.", 2, "releases")
+    ] = 2
+
+    @property
+    def epsilon(self) -> None:
+        """Nothing is promised."""
+
+    @property
+    def delta(self) -> None:
+        """Nothing is promised."""
+
+    @property
+    def clip_norm(self) -> None:
+        """Gradients are not clipped."""
+
+    @property
+    def ledger(self) -> None:
+        """Nothing is charged, so nothing is shared."""
+
+    @property
+    def cap(self) -> float:
+        """Without a promise there is no cap."""
+        return inf
+
+    @property
+    def accountant(self) -> Literal["pld"]:
+        """The default accountant; it has nothing to count."""
+        return "pld"
+
+
+Privacy = Annotated[ExamplePrivacy | NoPrivacy, Field(discriminator="unit")]

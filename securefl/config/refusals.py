@@ -1,0 +1,124 @@
+"""Keys and values that are understood and refused, each with its reason.
+
+Rules kept here: what comes in a later version is refused as not available, never ignored and never
+stubbed; what does not belong into a config is refused with the place where it does belong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from securefl.errors import ConfigError, NotAvailable
+
+ATTACK_KEYS = ("adversary", "adversaries", "attack", "attacks", "attacker", "attackers", "byzantine")
+
+LATER_KEYS = {
+    "lora": "LoRA adapters of language models come with a later version; model.kind is linear, mlp or cnn",
+    "task": "tasks such as causal_lm come with a later version; this one trains classifiers (model, data)",
+    "agent": "agents come with a later version",
+    "audit": "privacy audits come with a later version",
+    "privacy.noise": "noise shared among clients comes with a later version; local DP-SGD adds its own",
+    "secure_aggregation.key_agreement": "other key agreements come with a later version; this one is x25519",
+    "personalisation": "personalised models come with a later version; this one trains one global model",
+    "personalization": "personalised models come with a later version; this one trains one global model",
+    "secure_aggregation.aggregators": "two aggregators with norm proofs come with a later version; there is "
+    "one server, with groups",
+}
+
+_SINGLE_UPDATES = (
+    "comes with a later version, and needs to see single updates or their distances: under masks the server "
+    "has group means only. Use mean, trimmed_mean or median"
+)
+_FLOWER = "comes with a later version; use in_process, or processes on one machine"
+
+LATER_VALUES: Mapping[str, Mapping[str, str]] = {
+    "privacy.unit": {
+        "client": "privacy for whole clients comes with a later version; use example, or none for a baseline"
+    },
+    "engine.kind": {"flower": _FLOWER, "ray": _FLOWER},
+    "model.kind": dict.fromkeys(
+        ("lora", "causal_lm", "transformer"),
+        "language models come with a later version; use linear, mlp or cnn",
+    ),
+    "robust.rule": dict.fromkeys(
+        (
+            "krum",
+            "multi_krum",
+            "bulyan",
+            "geometric_median",
+            "centered_clipping",
+            "centred_clipping",
+            "monna",
+            "norm_clipping",
+            "fltrust",
+        ),
+        _SINGLE_UPDATES,
+    ),
+}
+
+_GAUSSIAN = (
+    "the Gaussian-DP approximation falls below the true epsilon, so it is no guarantee and is never offered; "
+    "use pld (tight) or rdp"
+)
+WRONG_VALUES: Mapping[str, Mapping[str, str]] = {
+    "privacy.accountant": {"gdp": _GAUSSIAN, "gaussian": _GAUSSIAN},
+}
+
+_PROMISES = ("epsilon", "delta", "budget", "ledger", "clip_norm", "accountant")
+
+
+def check(tree: Mapping[str, object]) -> None:
+    """Return if nothing in the tree is known to be refused.
+
+    Raises:
+        ConfigError: an attacker, or a value that would be no guarantee.
+        NotAvailable: part of a later version.
+    """
+    for path, value in _nodes(tree):
+        if path.rpartition(".")[2] in ATTACK_KEYS:
+            raise ConfigError(
+                "expected no attacker in the config of a deployment (honest code does not know that attacks "
+                f"exist), got {_short(value)}; remove the key and put the attacker in from outside, through "
+                "clients= of securefl.build_federated_averaging in Python or a threat model",
+                path,
+            )
+        if path in LATER_KEYS:
+            raise NotAvailable(f"{path}: got {_short(value)}; {LATER_KEYS[path]}. Remove the key")
+        if isinstance(value, str):
+            _check_value(path, value)
+    _check_no_promise(tree.get("privacy"))
+
+
+def _check_value(path: str, value: str) -> None:
+    later = LATER_VALUES.get(path, {})
+    if value in later:
+        raise NotAvailable(f"{path}: {value!r}: {later[value]}")
+    wrong = WRONG_VALUES.get(path, {})
+    if value in wrong:
+        raise ConfigError(f"got {value!r}: {wrong[value]}", path)
+
+
+def _check_no_promise(privacy: object) -> None:
+    if not isinstance(privacy, Mapping) or privacy.get("unit") != "none":
+        return
+    given = [key for key in _PROMISES if key in privacy]
+    if given:
+        raise ConfigError(
+            f"expected nothing with privacy.unit 'none', which promises nothing, got "
+            f"{_short(privacy[given[0]])}; remove {', '.join(given)} (`--set 'privacy={{unit: none}}'` "
+            "replaces the whole section), or use unit 'example'",
+            f"privacy.{given[0]}",
+        )
+
+
+def _nodes(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        yield path, value
+        if isinstance(value, Mapping):
+            yield from _nodes(value, f"{path}.")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

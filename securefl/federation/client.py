@@ -1,0 +1,202 @@
+"""One client between its data and the wire: answers protocol requests, charges its ledger first.
+
+Rules kept here, in order:
+- One answer per step of a context, ever. An identical request gets the stored bytes again (a crash
+  or a lost reply costs nothing); a different one for the same step is refused.
+- The privacy event, the step's state and the reply are written in ONE durable transaction before the
+  reply is handed over. Killed before it, nothing left the client; killed after it, the release is
+  charged and the same bytes are sent again.
+- A release is marked done when a later step shows that it arrived; for the record only, it was spent
+  either way.
+- Over its budget a client falls silent: it raises BudgetExceeded and nothing leaves.
+
+What this file does NOT do: know whether anybody is malicious. An attacker is another party object,
+or another `contribution`, put in from outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Protocol
+
+from securefl.errors import BudgetExceeded, PolicyError, ProtocolError
+from securefl.federation.contribution import Contribution, Words
+from securefl.federation.stopwatch import Stopwatch
+from securefl.privacy.events import SampledGaussian
+from securefl.privacy.ledger import Ledger, Release
+from securefl.secagg import Member, Step, StepId, respond, step_of
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What one contribution costs, and the cap it is held against.
+
+    Attributes:
+        source: hash of the data source before partitioning (hex).
+        run: id of the run.
+        event: the privacy event of one release.
+        epsilon: cap of the ledger for this source, over all runs.
+        delta: the delta at which the cap is stated.
+        method: accountant, `pld` or `rdp`.
+    """
+
+    source: str
+    run: str
+    event: SampledGaussian
+    epsilon: float
+    delta: float
+    method: str = "pld"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A reply that may not leave before `commit` has run inside `store.transaction()`."""
+
+    reply: bytes
+    store: Ledger
+    commit: Callable[[], None]
+
+
+class Party(Protocol):
+    """Whoever answers requests under an id: an honest client, or what a test puts in its place."""
+
+    @property
+    def id(self) -> int:
+        """The id under which the roster knows it."""
+
+    def prepare(self, request: bytes) -> Prepared:
+        """Computes the reply and what must be durable before it leaves."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """An honest client.
+
+    Attributes:
+        member: identity, roster and policy of the secure-aggregation protocol.
+        contribution: from model bytes to ring words.
+        store: the durable ledger, which also keeps this client's answers of the round in flight.
+        charge: what a contribution costs; None without differential privacy.
+        stopwatch: collects the seconds of masking.
+    """
+
+    member: Member
+    contribution: Contribution
+    store: Ledger
+    charge: Charge | None
+    stopwatch: Stopwatch
+
+    @property
+    def id(self) -> int:
+        """The id under which the roster knows this client."""
+        return self.member.id
+
+    def prepare(self, request: bytes) -> Prepared:
+        """The reply to one request, stored or new.
+
+        Raises:
+            PolicyError: another request for a step that was answered before.
+            BudgetExceeded: the contribution would pass the ledger's cap.
+            ProtocolError: the request is not a sound step of the protocol.
+        """
+        step = step_of(request)
+        digest = hashlib.sha256(request).digest()
+        stored = self.store.stored_answer(self.id, step.context, int(step.step))
+        if stored is None:
+            return self._answer(step, digest, request)
+        if stored.request_hash != digest:
+            raise PolicyError(
+                f"step {step.step} of round {step.round} was answered before for another request; "
+                "one answer per step, ever: start a new attempt"
+            )
+        return Prepared(stored.reply, self.store, _nothing)
+
+    def _answer(self, step: StepId, digest: bytes, request: bytes) -> Prepared:
+        releases: list[Release] = []
+
+        def contribute(model: bytes, round: int) -> Words:
+            releases.extend(self._checked_release(step))
+            return self.contribution(model, round)
+
+        self.store.require_open(self.id, step.round)
+        state = self.store.latest_state(self.id, step.context)
+        with self.stopwatch.measure("masking"):
+            answer = respond(self.member, state, request, contribute)
+
+        def commit() -> None:
+            for release in releases:
+                self._charge(release)
+            if state is None:
+                self.store.forget_before(self.id, step.round)
+            if self.charge is not None and step.step > Step.MASK:
+                self.store.mark_done(self.charge.run, self.id, step.round, step.attempt)
+            self.store.store_answer(
+                self.id, step.context, int(step.step), step.round, digest, answer.state, answer.reply
+            )
+
+        return Prepared(answer.reply, self.store, commit)
+
+    def _checked_release(self, step: StepId) -> list[Release]:
+        if self.charge is None:
+            return []
+        one = self.charge
+        self.store.check(one.source, one.run, self.id, one.event, one.epsilon, one.delta, one.method)
+        return [Release(one.source, one.run, self.id, step.round, step.attempt, one.event)]
+
+    def _charge(self, release: Release) -> None:
+        # Checked again inside the transaction: another process may have spent since.
+        assert self.charge is not None  # noqa: S101 - there is no release without a charge
+        self.store.charge(release, self.charge.epsilon, self.charge.delta, self.charge.method)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Replies by client, and for those who refused, why."""
+
+    replies: Mapping[int, bytes]
+    refusals: Mapping[int, str]
+
+
+def answer_all(parties: Mapping[int, Party], requests: Mapping[int, bytes]) -> Answers:
+    """Lets each party answer, makes all of it durable, and only then hands the replies over.
+
+    Guarantee: no reply is returned before its intent is on disk. Parties that share a ledger file
+    share one transaction, so a whole exchange costs one sync.
+    """
+    prepared: dict[int, Prepared] = {}
+    refusals: dict[int, str] = {}
+    for client, request in requests.items():
+        try:
+            prepared[client] = parties[client].prepare(request)
+        except (ProtocolError, BudgetExceeded) as refusal:
+            refusals[client] = f"{type(refusal).__name__}: {refusal}"
+    refusals |= _committed(prepared)
+    return Answers(
+        {client: one.reply for client, one in prepared.items() if client not in refusals}, refusals
+    )
+
+
+def _committed(prepared: Mapping[int, Prepared]) -> dict[int, str]:
+    """Makes every reply durable; says whose could not be charged after all."""
+    refusals: dict[int, str] = {}
+    with ExitStack() as transactions:
+        entered: set[int] = set()
+        for client, one in prepared.items():
+            if one.commit is _nothing:
+                continue
+            if id(one.store) not in entered:
+                entered.add(id(one.store))
+                transactions.enter_context(one.store.transaction())
+            try:
+                with one.store.transaction():
+                    one.commit()
+            except BudgetExceeded as refusal:
+                refusals[client] = f"{type(refusal).__name__}: {refusal}"
+    return refusals
+
+
+def _nothing() -> None:
+    """A stored answer is durable already."""

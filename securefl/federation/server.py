@@ -1,0 +1,310 @@
+"""The server's side of a round: groups, masked sums, the robust rule, the next model.
+
+Rules kept here:
+- The server learns group sums (or, without masking, what the config openly says). Everything after
+  them is post-processing.
+- A round that lacks sound rows for its rule is abandoned and recorded: the model is unchanged, what
+  was charged stays charged. While spare releases remain it is tried again under a new attempt, with
+  fresh keys and fresh training.
+- `play` is a function of (setting, state, exchange): resuming is playing again from the last state.
+
+What this file does NOT do: I/O. An `Exchange` carries bytes; who is behind it is not its business.
+
+Reference: McMahan et al. 2017 (FedAvg); Bonawitz et al. 2017 (the sum); Yin et al. 2018 (trimmed mean).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from securefl.encoding import FixedPoint
+from securefl.errors import GroupAborted, ProtocolError, RoundAbandoned
+from securefl.federation.contribution import MODEL_DTYPE
+from securefl.federation.optimizer import Moments, ServerOptimizer, Vector, initial_moments, step
+from securefl.federation.record import GroupRecord, GroupStatus, RoundRecord
+from securefl.federation.stopwatch import Stopwatch
+from securefl.robust import Combined, combine, sound_rows
+from securefl.secagg import (
+    Draw,
+    EpochPlan,
+    Exchange,
+    GroupOutcome,
+    Roster,
+    RoundPlan,
+    aggregate,
+    draw_groups,
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What stays the same for a whole run.
+
+    Attributes:
+        task: 32 bytes that name this run; bound into every protocol message.
+        config_digest: 32 bytes; likewise.
+        roster: the signed list of identities.
+        groups: number of groups per round.
+        threshold: shares needed to unmask a group (t).
+        colluding: clients that may collude with the server (n_c).
+        encoding: how updates become ring words.
+        masking: False only where the config openly turns secure aggregation off.
+        epoch_rounds: rounds for which groups stay fixed.
+        max_redraws: bound on voided draws per epoch.
+        cohort: clients drawn per epoch, or None for all.
+        seed: the public experiment seed; it draws cohorts, nothing secret.
+        rule: name of the robust rule over group means.
+        max_malicious: f, rows that the rule trims per side.
+        norm_guard: whether a group mean above the provable bound is excluded.
+        optimizer: the server's step.
+        weights: `uniform`, `public` (then `public_weights`) or `examples` (a masked coordinate).
+        public_weights: declared integer weight per client.
+        spare_releases: repetitions of abandoned rounds that the noise was sized for.
+    """
+
+    task: bytes
+    config_digest: bytes
+    roster: Roster
+    groups: int
+    threshold: int
+    colluding: int
+    encoding: FixedPoint
+    masking: bool
+    epoch_rounds: int
+    max_redraws: int
+    cohort: int | None
+    seed: int
+    rule: str
+    max_malicious: int
+    norm_guard: bool
+    optimizer: ServerOptimizer
+    weights: Literal["uniform", "public", "examples"]
+    public_weights: Mapping[int, int]
+    spare_releases: int
+
+
+@dataclass(frozen=True)
+class State:
+    """What the next round needs: everything that a checkpoint holds.
+
+    Attributes:
+        round: rounds finished, abandoned ones included.
+        attempt: attempts already made of the next round.
+        spares_used: spare releases used so far.
+        model: the global flat vector, (dim,) float32.
+        moments: the server optimiser's memory.
+        draw: the groups of the current epoch, None before the first draw.
+    """
+
+    round: int
+    attempt: int
+    spares_used: int
+    model: Vector
+    moments: Moments
+    draw: Draw | None
+
+
+def initial_state(setting: Setting, model: Vector) -> State:
+    """The state before the first round."""
+    return State(0, 0, 0, model, initial_moments(setting.optimizer, model.size), None)
+
+
+def play(
+    setting: Setting, state: State, exchange: Exchange, stopwatch: Stopwatch
+) -> tuple[State, RoundRecord]:
+    """One attempt at one round.
+
+    Returns the next state and the record; an abandoned attempt returns the model unchanged.
+    """
+    talk = _Counted(exchange)
+    outcomes: tuple[GroupOutcome, ...] = ()
+    rows: list[_Row] = []
+    if state.round % setting.epoch_rounds == 0 and state.attempt == 0:
+        state = replace(state, draw=None)
+    try:
+        state = _drawn(setting, state, talk)
+        with stopwatch.measure("unmasking"):
+            outcomes = aggregate(_plan(setting, state), _bytes(state.model), talk.timed(stopwatch))
+        with stopwatch.measure("rule"):
+            rows = [row for outcome in outcomes if (row := _row(setting, outcome)) is not None]
+            combined = _combined(setting, rows)
+            moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
+    except (RoundAbandoned, GroupAborted) as reason:
+        groups = _group_records(setting, outcomes, rows)
+        return _abandoned(setting, state), _record(state, talk, groups, None, str(reason), stopwatch)
+    groups = _group_records(setting, outcomes, rows)
+    after = replace(state, round=state.round + 1, attempt=0, model=model, moments=moments)
+    return after, _record(state, talk, groups, combined, None, stopwatch)
+
+
+def cohort(setting: Setting, epoch: int) -> tuple[int, ...]:
+    """The clients invited for an epoch: all, or a public draw of `setting.cohort` of them."""
+    everyone = setting.roster.ids
+    if setting.cohort is None:
+        return everyone
+    chosen = np.random.default_rng([setting.seed, epoch]).choice(len(everyone), setting.cohort, replace=False)
+    return tuple(everyone[index] for index in sorted(chosen))
+
+
+class _Counted:
+    """An exchange that remembers who was asked, who stayed silent, and how many bytes passed."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self.silent: set[int] = set()
+        self.up: dict[int, int] = {}
+        self.down: dict[int, int] = {}
+
+    def __call__(self, requests: dict[int, bytes]) -> dict[int, bytes]:
+        for client, request in requests.items():
+            self.down[client] = self.down.get(client, 0) + len(request)
+        replies = self._exchange(requests)
+        for client, reply in replies.items():
+            self.up[client] = self.up.get(client, 0) + len(reply)
+        self.silent.update(requests.keys() - replies.keys())
+        return replies
+
+    def timed(self, stopwatch: Stopwatch) -> Exchange:
+        def exchange(requests: dict[int, bytes]) -> dict[int, bytes]:
+            with stopwatch.measure("exchange"):
+                return self(requests)
+
+        return exchange
+
+
+def _drawn(setting: Setting, state: State, exchange: Exchange) -> State:
+    if state.round % setting.epoch_rounds != 0 or state.attempt > 0:
+        return state
+    plan = EpochPlan(
+        task=setting.task,
+        config=setting.config_digest,
+        roster=setting.roster,
+        epoch=state.round + 1,
+        candidates=cohort(setting, state.round // setting.epoch_rounds),
+        groups=setting.groups,
+        max_redraws=setting.max_redraws,
+    )
+    return replace(state, draw=draw_groups(plan, exchange))
+
+
+def _plan(setting: Setting, state: State) -> RoundPlan:
+    if state.draw is None:
+        raise RoundAbandoned("no groups were drawn for this epoch; the next epoch draws again")
+    return RoundPlan(
+        task=setting.task,
+        config=setting.config_digest,
+        roster=setting.roster,
+        round=state.round + 1,
+        attempt=state.attempt,
+        groups=state.draw.groups,
+        group_seed=state.draw.seed,
+        evidence=state.draw.evidence,
+        threshold=setting.threshold,
+        colluding=setting.colluding,
+        length=setting.encoding.length,
+        ring_bits=setting.encoding.ring_bits,
+        masking=setting.masking,
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A group mean; `lied` marks a sum whose weight total is impossible, its mean is then NaN."""
+
+    group: int
+    mean: NDArray[np.float64]
+    weight: float
+    lied: bool = False
+
+
+def _combined(setting: Setting, rows: list[_Row]) -> Combined:
+    if not rows:
+        raise RoundAbandoned("no group finished, so there is nothing to combine; the model is unchanged")
+    return combine(
+        setting.rule,
+        setting.max_malicious,
+        np.stack([row.mean for row in rows]),
+        np.array([row.weight for row in rows]),
+        setting.encoding.norm_bound if setting.norm_guard else None,
+    )
+
+
+def _row(setting: Setting, outcome: GroupOutcome) -> _Row | None:
+    if outcome.total is None:
+        return None
+    declared = None
+    if setting.weights == "public":
+        declared = float(sum(setting.public_weights[client] for client in outcome.survivors))
+    try:
+        mean, weight = setting.encoding.decode(outcome.total, len(outcome.survivors), declared)
+    except ProtocolError:
+        return _Row(outcome.group, np.full(setting.encoding.dim, np.nan), 0.0, lied=True)
+    return _Row(outcome.group, mean, weight)
+
+
+def _group_records(
+    setting: Setting, outcomes: tuple[GroupOutcome, ...], rows: list[_Row]
+) -> tuple[GroupRecord, ...]:
+    by_group = {row.group: row for row in rows}
+    return tuple(_group_record(setting, outcome, by_group.get(outcome.group)) for outcome in outcomes)
+
+
+def _group_record(setting: Setting, outcome: GroupOutcome, row: _Row | None) -> GroupRecord:
+    return GroupRecord(
+        outcome.group,
+        outcome.members,
+        outcome.survivors,
+        _status(setting, row),
+        outcome.failure,
+        outcome.blamed,
+    )
+
+
+def _status(setting: Setting, row: _Row | None) -> GroupStatus:
+    if row is None:
+        return "aborted"
+    if row.lied:
+        return "excluded_weight"
+    bound = setting.encoding.norm_bound if setting.norm_guard else None
+    sound = sound_rows(row.mean[np.newaxis], bound)
+    if sound.nonfinite:
+        return "excluded_nonfinite"
+    return "excluded_norm" if sound.oversized else "summed"
+
+
+def _abandoned(setting: Setting, state: State) -> State:
+    if state.draw is not None and state.spares_used < setting.spare_releases:
+        return replace(state, attempt=state.attempt + 1, spares_used=state.spares_used + 1)
+    return replace(state, round=state.round + 1, attempt=0)
+
+
+def _record(
+    state: State,
+    talk: _Counted,
+    groups: tuple[GroupRecord, ...],
+    combined: Combined | None,
+    reason: str | None,
+    stopwatch: Stopwatch,
+) -> RoundRecord:
+    return RoundRecord(
+        round=state.round + 1,
+        attempt=state.attempt,
+        status="abandoned" if combined is None else "done",
+        reason=reason,
+        groups=groups,
+        dropped=tuple(sorted(talk.silent)),
+        rows_used=0 if combined is None else len(combined.used),
+        update_norm=0.0 if combined is None else float(np.linalg.norm(combined.vector)),
+        bytes_up=talk.up,
+        bytes_down=talk.down,
+        seconds=stopwatch.take(),
+    )
+
+
+def _bytes(model: Vector) -> bytes:
+    return model.astype(MODEL_DTYPE).tobytes()

@@ -1,0 +1,215 @@
+"""The guarantee card: what THIS configuration promises in plain words, and what it does not.
+
+Rules kept here:
+- Every number is one of the run's own `Terms`; nothing is computed beside them.
+- Epsilon never stands alone: unit, neighbouring relation, delta, sampler and accountant go with it.
+- What is not promised has its own section, on every card.
+
+What this file does NOT do: derive anything (`terms`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import comb
+
+from securefl.config import Config
+from securefl.guarantee.terms import Terms
+from securefl.robust import rows_needed
+
+
+@dataclass(frozen=True)
+class Card:
+    """The guarantee card: plain sentences under plain headings.
+
+    Attributes:
+        title: name of the run.
+        sections: heading -> sentences.
+    """
+
+    title: str
+    sections: dict[str, list[str]]
+
+    def markdown(self) -> str:
+        """The card as Markdown."""
+        parts = [f"# What the run '{self.title}' promises, and what it does not\n"]
+        for heading, sentences in self.sections.items():
+            parts.append(f"## {heading}\n")
+            parts.extend(f"- {sentence}" for sentence in sentences)
+            parts.append("")
+        return "\n".join(parts)
+
+    def as_dict(self) -> dict[str, object]:
+        """The card as plain JSON values."""
+        return {"title": self.title, "sections": self.sections}
+
+
+def card(terms: Terms, private: bool = True) -> Card:
+    """The guarantee card of a run.
+
+    Args:
+        terms: what `settle` derived.
+        private: False for runs under the replayable test source, which promise nothing.
+    """
+    sections = {
+        "Privacy of the training data": _privacy_lines(terms, private),
+        "What the server sees": _server_lines(terms, private),
+        "Malicious clients": _robust_lines(terms),
+        "Dropouts": _dropout_lines(terms),
+        "Cost": _cost_lines(terms),
+        "Not promised": _limits(terms),
+    }
+    return Card(terms.config.name, sections)
+
+
+def _privacy_lines(terms: Terms, private: bool) -> list[str]:
+    budget, training = terms.budget, terms.config.training
+    if not private:
+        return [
+            "NOT PRIVATE: this run draws keys, masks and noise from a replayable test source. Epsilon is "
+            "infinite."
+        ]
+    if budget is None:
+        return ["No differential privacy: epsilon is infinite. Updates can reveal single training examples."]
+    relation = "add or remove one example of one client"
+    if terms.config.server.weights.kind == "examples":
+        relation = (
+            "replace one example of one client by a null example (zero-out); data-set sizes are not protected"
+        )
+    return [
+        f"Unit: one training example. Neighbouring relation: {relation}.",
+        f"Each client spends at most epsilon = {budget.epsilon:.3f} at delta = {budget.delta:g} over the "
+        f"whole run: {budget.releases} releases ({terms.config.server.rounds} rounds and "
+        f"{terms.config.privacy.spare_releases} spare ones) of {training.local_steps} noisy steps, counted "
+        "as if it took part in all of them.",
+        f"Accountant: {budget.accountant.upper()} of dp-accounting; RDP as cross-check gives "
+        f"{budget.epsilon_rdp:.3f}. Sampling: Poisson with rate {training.sample_rate:g}, secret and really "
+        "done, empty batches kept.",
+        f"Mechanism: per-example gradients clipped to L2 norm {terms.config.privacy.clip_norm:g}, Gaussian "
+        f"noise with multiplier {budget.event.noise_multiplier:.4f}, divided by the public constant "
+        f"{training.expected_batch:g}. The noise is floating-point (its lowest bits are not covered by the "
+        "proof), from a stream cipher keyed by the operating system.",
+        "This epsilon covers everything that leaves a client: whoever sees it, the server, other clients or "
+        "a reader of the model. Masks and rules come on top of it.",
+        f"Ledger: {terms.config.privacy.ledger or 'kept with this run, for clients are simulated'}; it lets "
+        f"this data reach epsilon {budget.cap:g} over all runs recorded in it.",
+        *terms.dataset.caveats,
+    ]
+
+
+def _server_lines(terms: Terms, private: bool) -> list[str]:
+    config = terms.config
+    secagg = config.secure_aggregation
+    if not secagg.masking:
+        return ["No masking: the server sees every client's update as it is."]
+    smallest = secagg.threshold - secagg.max_colluding
+    honest = max(smallest - config.robust.max_malicious, 0)
+    size = str(config.smallest_group)
+    if config.largest_group != config.smallest_group:
+        size += f" to {config.largest_group}"
+    lines = [
+        f"The server, honest or not, learns of each group of {size} clients the sum of the masked updates "
+        f"and never a single one, as long as at most {secagg.max_colluding} members of the group collude "
+        "with it.",
+        f"Smallest privacy set: {smallest} summed-up clients that do not collude with the server; {honest} "
+        f"honest ones if all {config.robust.max_malicious} tolerated poisoners sit in that group.",
+        f"Opening a sum needs {secagg.threshold} members. Groups are drawn by commit and reveal and stay "
+        f"fixed for {secagg.epoch_rounds} rounds: this slows the differencing of sums, and differential "
+        "privacy is what bounds it" + ("; there is none here." if terms.budget is None else "."),
+    ]
+    return lines if private else ["NOT PRIVATE: the masks of this run can be replayed.", *lines]
+
+
+def _robust_lines(terms: Terms) -> list[str]:
+    robust, groups = terms.config.robust, terms.config.groups
+    guard = "The norm guard is off: an oversized update reaches the rule."
+    if robust.norm_guard:
+        guard = (
+            f"A group mean longer than {terms.encoding.norm_bound:.4g} cannot come from honest clients: it "
+            f"is excluded and uses up one of the f = {robust.max_malicious}; more of them abandon the round."
+        )
+    if robust.rule == "mean":
+        return [
+            "Rule: mean. It bounds nothing against a malicious client within the clip norm: one such client "
+            "moves the model as far as the norm allows.",
+            guard,
+        ]
+    f = robust.max_malicious
+    needed = rows_needed(robust.rule, f)
+    lines = [
+        f"Rule: {robust.rule} over {groups} group means. With at most f = {f} malicious clients and at least "
+        f"{needed} finished groups every coordinate of the update stays within the honest group means.",
+        guard,
+        "One malicious client can spoil or stall its whole group, every round, anonymously.",
+    ]
+    if groups == needed:
+        lines.append(
+            f"{groups} groups are the least that f = {f} needs: the rule is then the bare median, one group "
+            "lost to dropouts abandons the round, and one attacker more than declared may steer the model."
+        )
+    return lines
+
+
+def _dropout_lines(terms: Terms) -> list[str]:
+    secagg, config = terms.config.secure_aggregation, terms.config
+    if not secagg.masking:
+        return ["A client that vanishes is left out of its group's sum."]
+    borne = config.smallest_group - secagg.threshold
+    lines = [
+        f"A group of {config.smallest_group} survives {borne} of its members vanishing at any step; below "
+        "the threshold it yields no mean. Its sum is exact for the survivors, or there is a typed error.",
+        "A round with too few group means for its rule is abandoned: the model stays as it is, what was "
+        f"charged stays charged. Up to {config.privacy.spare_releases} such rounds are played again.",
+    ]
+    if config.simulation.dropout > 0.0:
+        lines.append(
+            f"At the simulated dropout rate {config.simulation.dropout:g} about "
+            f"{100 * abandon_probability(config):.0f} % of the rounds are abandoned."
+        )
+    return lines
+
+
+def abandon_probability(config: Config) -> float:
+    """Chance that too few groups finish a round, with independent dropouts and equal groups.
+
+    Counts every dropout against its group, so it is an upper estimate: a client lost after its
+    share was given does no harm.
+    """
+    secagg, drop = config.secure_aggregation, config.simulation.dropout
+    lost = 1.0 - _binomial_tail(secagg.group_size, 1.0 - drop, secagg.threshold)
+    needed = rows_needed(config.robust.rule, config.robust.max_malicious, 0)
+    return 1.0 - _binomial_tail(config.groups, 1.0 - lost, needed)
+
+
+def _binomial_tail(n: int, p: float, least: int) -> float:
+    return sum(comb(n, k) * p**k * (1.0 - p) ** (n - k) for k in range(least, n + 1))
+
+
+def _cost_lines(terms: Terms) -> list[str]:
+    traffic, encoding = terms.traffic, terms.encoding
+    return [
+        f"{terms.dim:,} parameters of {encoding.bits} bits in a ring of {encoding.ring_bits} bits; overflow "
+        "is impossible for the declared clients, bits and weights.",
+        f"Each client sends {traffic.up:,} bytes per round ({traffic.vector:,} of them the vector) and "
+        f"receives {traffic.down:,}; the draw of groups comes on top, once per epoch.",
+    ]
+
+
+def _limits(terms: Terms) -> list[str]:
+    lines = [
+        "An L2 bound limits the size of an update, not its direction: a backdoor inside the bound survives.",
+        "No guaranteed output: the server or a few members of a group can make it abort.",
+        "No protection against Sybils inside the signed roster or against side channels, and keys in memory "
+        "are not reliably wiped by Python.",
+        "All clients are simulated on one machine here, by an operator who could read their data and keys.",
+    ]
+    if terms.config.server.weights.kind == "examples":
+        lines.append("The numbers of examples enter an exact masked sum: data-set sizes are not protected.")
+    if terms.config.robust.rule != "mean":
+        lines.append("Robust rules count groups equally: the result is not the average over examples.")
+    if terms.config.participation.kind == "sample":
+        lines.append(
+            "Cohorts are drawn by the public seed, once per epoch: no amplification is claimed for them, and "
+            "the noise covers full participation."
+        )
+    return lines

@@ -1,0 +1,181 @@
+"""Everything that a run derives from its config and its data, before anything runs.
+
+Rules kept here:
+- The guarantee card prints these numbers and `securefl.build` builds the run from the same ones.
+- A combination that breaks a guarantee on this data is refused here, before anything is written.
+
+What this file does NOT do: import torch. `securefl check` answers at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from securefl.config import Config
+from securefl.data import Dataset, partition
+from securefl.encoding import FixedPoint
+from securefl.errors import ConfigError
+from securefl.federation.rehearsal import Traffic, rehearse
+from securefl.privacy.accountant import epsilon, noise_multiplier_for
+from securefl.privacy.events import SampledGaussian
+from securefl.privacy.ledger import Ledger
+from securefl.training.shapes import ModelSpec, parameter_count
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one client may spend, and on what.
+
+    Attributes:
+        event: the privacy event of one release.
+        releases: most releases that one client can make: rounds and spare releases.
+        epsilon: spent by a client that makes all of them, by the run's accountant.
+        epsilon_rdp: the same by the RDP accountant, as a cross-check.
+        delta: the delta of both.
+        cap: what the ledger lets the data reach over all runs recorded in it.
+        accountant: `pld` or `rdp`.
+    """
+
+    event: SampledGaussian
+    releases: int
+    epsilon: float
+    epsilon_rdp: float
+    delta: float
+    cap: float
+    accountant: str
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is settled before a run starts.
+
+    Attributes:
+        config: the validated config.
+        dataset: the loaded data.
+        shares: per client, the indices of its training examples.
+        dim: parameters of the model.
+        encoding: how updates become ring words.
+        budget: the privacy budget; None without differential privacy.
+        weights: integer weight per client.
+        traffic: bytes per client and round, measured by playing one group of the real protocol.
+    """
+
+    config: Config
+    dataset: Dataset
+    shares: tuple[NDArray[np.int64], ...]
+    dim: int
+    encoding: FixedPoint
+    budget: Budget | None
+    weights: dict[int, int]
+    traffic: Traffic
+
+
+def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | None = None) -> Terms:
+    """Derives the terms of a run.
+
+    Args:
+        config: the validated config.
+        dataset: the data it names, or the caller's own.
+        dim: parameters of the caller's own module; computed from the config's model if None.
+        run: id of the run when it is resumed: its own releases are part of the plan, not on top of it.
+
+    Raises:
+        ConfigError: a combination that cannot run or breaks a guarantee on this data.
+        DataError: the data cannot be shared out as asked.
+        BudgetExceeded: the shared ledger has too little left for the whole run.
+    """
+    split = config.data.partition
+    shares = partition(dataset, split.kind, config.clients, config.seed, alpha=split.alpha)
+    weights = client_weights(config, shares)
+    dim = dim or parameter_count(model_spec(config), dataset.shape, dataset.classes)
+    encoding = _encoding(config, weights, dim)
+    budget = _budget(config, dataset)
+    if budget is not None:
+        _refuse_over_cap(config, dataset, budget, run)
+    secagg = config.secure_aggregation
+    traffic = rehearse(encoding, encoding.members, secagg.threshold, secagg.max_colluding, secagg.masking)
+    return Terms(config, dataset, shares, dim, encoding, budget, weights, traffic)
+
+
+def model_spec(config: Config) -> ModelSpec:
+    """The model section as the training layer reads it."""
+    model = config.model
+    return ModelSpec(model.kind, tuple(model.hidden), tuple(model.channels))
+
+
+def client_weights(config: Config, shares: tuple[NDArray[np.int64], ...]) -> dict[int, int]:
+    """Integer weight per client: 1, the declared constant, or the capped number of examples."""
+    declared = config.server.weights
+    if declared.kind == "uniform":
+        return dict.fromkeys(range(len(shares)), 1)
+    if declared.kind == "public":
+        return dict(enumerate(declared.values))
+    return {client: min(len(share), declared.cap) for client, share in enumerate(shares)}
+
+
+def _encoding(config: Config, weights: dict[int, int], dim: int) -> FixedPoint:
+    declared = config.server.weights
+    return FixedPoint(
+        clip_norm=config.secure_aggregation.clip_norm,
+        bits=config.secure_aggregation.bits,
+        dim=dim,
+        members=config.largest_group,
+        cap=declared.cap if declared.kind == "examples" else max(weights.values()),
+        weighted=declared.kind == "examples",
+    )
+
+
+def _budget(config: Config, dataset: Dataset) -> Budget | None:
+    privacy, training = config.privacy, config.training
+    if privacy.unit == "none":
+        return None
+    examples = len(dataset.train)
+    if privacy.delta >= 1.0 / examples:
+        raise ConfigError(
+            f"expected delta below 1/n = {1.0 / examples:.2g} for {examples} training examples, got "
+            f"{privacy.delta:g}; at 1/n a mechanism may publish one whole record: choose 1/(10 n) or less",
+            "privacy.delta",
+        )
+    releases = config.server.rounds + privacy.spare_releases
+    sigma = noise_multiplier_for(
+        privacy.epsilon,
+        privacy.delta,
+        training.sample_rate,
+        training.local_steps * releases,
+        method=privacy.accountant,
+    )
+    event = SampledGaussian(sigma, training.sample_rate, training.local_steps)
+    return Budget(
+        event=event,
+        releases=releases,
+        epsilon=epsilon(((event, releases),), privacy.delta, privacy.accountant),
+        epsilon_rdp=epsilon(((event, releases),), privacy.delta, "rdp"),
+        delta=privacy.delta,
+        cap=privacy.cap,
+        accountant=privacy.accountant,
+    )
+
+
+def _refuse_over_cap(config: Config, dataset: Dataset, budget: Budget, run: str | None) -> None:
+    path = config.privacy.ledger
+    if path is None or not Path(path).exists():
+        return
+    with Ledger.open(path, create=False) as ledger:
+        check_ledger(ledger, dataset, budget, run or "this run")
+
+
+def check_ledger(ledger: Ledger, dataset: Dataset, budget: Budget, run: str) -> None:
+    """Raises BudgetExceeded if the ledger has too little left for the whole run; says by how much."""
+    ledger.check_run(
+        dataset.source_hash,
+        run,
+        budget.event,
+        budget.releases,
+        budget.cap,
+        budget.delta,
+        budget.accountant,
+    )

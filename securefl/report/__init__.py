@@ -1,0 +1,10 @@
+"""The page of a run: `write(out)` turns a run directory into one self-contained report.html.
+
+It reads what the run wrote (and nothing else), computes no guarantee of its own, and is the only
+package that imports matplotlib.
+"""
+
+from securefl.report.page import render, write
+from securefl.report.record import RunRecord, read
+
+__all__ = ["RunRecord", "read", "render", "write"]

@@ -1,0 +1,142 @@
+"""The folder of a run: what is written when, so that a kill at any point loses nothing.
+
+Rules kept here:
+- A folder that holds anything else is never written to; one process at a time holds it.
+- Whole files are replaced atomically (temporary file, fsync, rename, fsync of the folder).
+- The checkpoint is the commit point of a round: records and metrics are appended before it, and
+  lines beyond it are dropped when the run is resumed, because that round will be played again.
+
+What this file does NOT do: know what a round is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from securefl.errors import RunDirectoryError
+
+CONFIG, MANIFEST, METRICS, ROUNDS = "config.yaml", "manifest.json", "metrics.jsonl", "rounds.jsonl"
+LEDGER, CHECKPOINT, MODEL = "ledger.sqlite", "checkpoint/state.safetensors", "model.safetensors"
+IDENTITIES, LEDGER_HEAD = "identities.json", "checkpoint/ledger_head"
+SUMMARY, CARD, CARD_JSON = "summary.json", "guarantee.md", "guarantee.json"
+_LOCK = ".lock"
+
+
+def refuse_occupied(out: Path) -> None:
+    """Raises RunDirectoryError if `out` is a file or a folder with anything in it."""
+    if out.is_file():
+        raise RunDirectoryError(
+            f"--out {out}: expected a folder for the run, got a file; name another folder"
+        )
+    if out.is_dir() and any(out.iterdir()):
+        holds = "another run" if (out / MANIFEST).exists() else "files that are not a run"
+        raise RunDirectoryError(
+            f"--out {out}: expected a new or empty folder, got one that holds {holds}; "
+            "name another folder, or `securefl resume` to go on with a run"
+        )
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Holds the folder for this process; a second process is refused."""
+    with (out / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as cause:
+            raise RunDirectoryError(
+                f"{out}: another process is working on this run; wait for it or stop it first"
+            ) from cause
+        yield
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Replaces `path` with `data`, or leaves it as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as cause:
+        raise RunDirectoryError(
+            f"{path}: could not be written ({cause}); free space or fix access"
+        ) from cause
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Writes a file that only its owner can read."""
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.with_name(path.name + ".part").touch(mode=0o600)
+    write_atomically(path, text)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replaces `path` with readable JSON; infinities and NaN are refused."""
+    write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def append_line(path: Path, value: Mapping[str, object]) -> None:
+    """Appends one JSON line and syncs it."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(value, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as cause:
+        raise RunDirectoryError(
+            f"{path}: could not be written ({cause}); free space or fix access"
+        ) from cause
+
+
+def read_lines(path: Path) -> list[dict[str, object]]:
+    """The complete JSON lines of a file; a torn last line is left out."""
+    if not path.exists():
+        return []
+    lines: list[dict[str, object]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
+
+
+def truncate_lines(path: Path, keep: int) -> None:
+    """Keeps the first `keep` lines: what lies beyond the last checkpoint is played again."""
+    lines = read_lines(path)[:keep]
+    write_atomically(path, "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """A JSON object that a run wrote.
+
+    Raises:
+        RunDirectoryError: the file is missing or damaged.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as cause:
+        raise RunDirectoryError(
+            f"{path}: expected a file that a run has written, got none that reads ({cause}); "
+            "is this the folder of a run?"
+        ) from cause
+    if not isinstance(value, dict):
+        raise RunDirectoryError(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

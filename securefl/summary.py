@@ -1,0 +1,96 @@
+"""A run in one JSON object: what it reached, what it cost, where the time went.
+
+Rules kept here: everything is recomputed from the run's own files and final state, so a resumed run
+has the same summary as an undisturbed one.
+
+What this file does NOT do: draw (`securefl.report`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel
+
+from securefl import run_directory as folder
+from securefl.build import Process
+from securefl.federation.server import State
+from securefl.guarantee import Terms
+
+Summary = dict[str, object]
+
+
+class _Round(BaseModel):
+    """What the summary reads of a line of rounds.jsonl."""
+
+    status: str
+    dropped: list[int]
+    seconds: dict[str, float]
+
+
+class _Line(BaseModel):
+    """What the summary reads of a line of metrics.jsonl."""
+
+    bytes_up_per_client: float
+    seconds: float
+
+
+def summarise(terms: Terms, out: Path, process: Process, state: State) -> Summary:
+    """The summary of a run whose rounds have all been played. Times in seconds, losses in nats."""
+    config = terms.config
+    rounds = [_Round.model_validate(line) for line in folder.read_lines(out / folder.ROUNDS)]
+    lines = [_Line.model_validate(line) for line in folder.read_lines(out / folder.METRICS)]
+    scores = process.evaluate(state)
+    done = sum(record.status == "done" for record in rounds)
+    planned = terms.budget.epsilon if process.private and terms.budget is not None else None
+    return {
+        "name": config.name,
+        "status": "finished",
+        "private": process.private and terms.budget is not None,
+        "simulated": True,
+        "test_accuracy": scores.accuracy,
+        "test_loss": scores.loss,
+        "majority_accuracy": terms.dataset.majority_accuracy,
+        "epsilon": process.epsilon(),
+        "epsilon_planned": planned,
+        "delta": config.privacy.delta,
+        "privacy_unit": config.privacy.unit,
+        "rounds": config.server.rounds,
+        "rounds_done": done,
+        "rounds_abandoned": config.server.rounds - done,
+        "spare_releases_used": state.spares_used,
+        "clients": config.clients,
+        "groups": config.groups,
+        "dropped": sum(len(record.dropped) for record in rounds),
+        "bytes_up_per_client_per_round": lines[-1].bytes_up_per_client / len(lines),
+        "seconds_total": sum(line.seconds for line in lines),
+        "seconds_by_phase": _by_phase(rounds),
+        **_by_client(terms, process, state),
+    }
+
+
+def _by_phase(rounds: list[_Round]) -> dict[str, float]:
+    phases: dict[str, float] = {}
+    for record in rounds:
+        for phase, seconds in record.seconds.items():
+            phases[phase] = phases.get(phase, 0.0) + seconds
+    return phases
+
+
+def _by_client(terms: Terms, process: Process, state: State) -> Summary:
+    """Test scores per natural client (a hospital), against always answering its majority class."""
+    data = terms.dataset
+    if data.test_clients is None or data.train_clients is None or data.client_names is None:
+        return {}
+    table: Summary = {}
+    for client, name in enumerate(data.client_names):
+        test = data.test.take(np.flatnonzero(data.test_clients == client))
+        labels = data.train.labels[data.train_clients == client]
+        majority = int(np.argmax(np.bincount(labels, minlength=data.classes)))
+        table[name] = {
+            "accuracy": process.learner.evaluate(state.model, test).accuracy,
+            "majority": float(np.mean(test.labels == majority)),
+            "examples": len(test),
+        }
+    return {"clients_accuracy": table}

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import tracemalloc
+from dataclasses import dataclass
+from typing import Annotated
+
+import pytest
+
+from securefl.errors import DecodeError
+from securefl.secagg.codec import Blob, Fixed, Format, Many, Uint, record_from_bytes, record_to_bytes
+
+
+@dataclass(frozen=True)
+class Item:
+    id: Annotated[int, Uint(1)]
+    data: Annotated[bytes, Fixed(2)]
+
+
+@dataclass(frozen=True)
+class Sample:
+    count: Annotated[int, Uint(4)]
+    blob: Annotated[bytes, Blob(8)]
+    items: Annotated[tuple[Item, ...], Many(3)]
+    path: Annotated[tuple[Annotated[bytes, Fixed(1)], ...], Many(3, sequence=True)]
+
+
+SAMPLE = Sample(7, b"abc", (Item(1, b"xx"), Item(4, b"yy")), (b"b", b"a", b"b"))
+BYTES = bytes.fromhex("00000007 00000003 616263 00000002 01 7878 04 7979 00000003 62 61 62")
+FORMAT = Format(b"TEST", {3: Sample})
+
+
+def test_a_record_has_the_documented_layout():
+    assert record_to_bytes(SAMPLE) == BYTES
+    assert record_from_bytes(Sample, BYTES) == SAMPLE
+    assert FORMAT.to_bytes(SAMPLE) == b"TEST\x01\x03" + BYTES
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (BYTES[:-1], "count of 3"),
+        (BYTES + b"\0", "more bytes"),
+        (b"", "cut short"),
+        (BYTES.replace(b"\x04yy", b"\x01yy"), "ascending"),
+        (BYTES.replace(b"\x01xx", b"\x05xx"), "ascending"),
+        (BYTES.replace(b"\x00\x00\x00\x03abc", b"\x00\x00\x00\x09abc"), "count of 9"),
+        (BYTES.replace(b"\x00\x00\x00\x02\x01", b"\xff\xff\xff\xff\x01"), "count of 4294967295"),
+    ],
+)
+def test_anything_but_the_canonical_bytes_is_refused(data, said):
+    with pytest.raises(DecodeError, match=said):
+        record_from_bytes(Sample, data)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "starts with"),
+        (b"TEST", "starts with"),
+        (b"TESS\x01\x03" + BYTES, "starts with"),
+        (b"TEST\x02\x03" + BYTES, "version"),
+        (b"TEST\x01\x04" + BYTES, "kinds"),
+    ],
+)
+def test_another_magic_version_or_kind_is_refused(data, said):
+    with pytest.raises(DecodeError, match=said):
+        FORMAT.from_bytes(data)
+
+
+def test_a_lying_count_allocates_nothing():
+    @dataclass(frozen=True)
+    class Large:
+        data: Annotated[bytes, Blob((1 << 32) - 1)]
+        many: Annotated[tuple[Annotated[int, Uint(4)], ...], Many(1 << 30)]
+
+    tracemalloc.start()
+    for data in (b"\xff\xff\xff\xff", b"\x00\x00\x00\x00\x3f\xff\xff\xff"):
+        with pytest.raises(DecodeError):
+            record_from_bytes(Large, data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Sample(1 << 32, b"", (), ()),
+        Sample(-1, b"", (), ()),
+        Sample(1, b"123456789", (), ()),
+        Sample(1, b"", (Item(2, b"xx"), Item(1, b"xx")), ()),
+        Sample(1, b"", (Item(1, b"xx"),) * 2, ()),
+        Sample(1, b"", (Item(1, b"x"),), ()),
+        Sample(1, b"", (), (b"a",) * 4),
+    ],
+)
+def test_a_value_without_canonical_bytes_is_not_written(wrong):
+    with pytest.raises(ValueError, match="expected"):
+        record_to_bytes(wrong)

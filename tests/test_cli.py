@@ -1,0 +1,376 @@
+"""The commands as a person or a program meets them: words in, text or JSON and an exit code out."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from securefl import config as configuration
+from securefl.cli import app
+from securefl.cli.given_data import aligned, read
+from securefl.cli.running import free_folder
+from securefl.cli.starting import template_text, templates
+from securefl.data import Dataset, Examples, load
+from securefl.errors import DataError, LedgerError
+
+EXAMPLES = Path(__file__).parent.parent / "examples" / "configs"
+QUICKSTART = str(EXAMPLES / "quickstart.yaml")
+SHORT = ("--set", "server.rounds=2", "--set", "simulation.dropout=0.0", "--set", "name=short")
+COMMANDS = ("run", "resume", "check", "budget", "init", "schema", "report", "evaluate")
+
+
+def securefl(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Result]]:
+    out = tmp_path_factory.mktemp("cli") / "runs" / "short"
+    yield out, securefl("run", QUICKSTART, *SHORT, "--out", out, "--json")
+    shutil.rmtree(out, ignore_errors=True)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_and_its_exit_codes(command: str) -> None:
+    result = securefl(command, "--help")
+    assert result.exit_code == 0
+    for part in ("0 done", "1 the run failed", "2 bad"):
+        assert part in " ".join(result.stdout.split())
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert securefl("--version").stdout.strip() == f"securefl {import_module('securefl').__version__}"
+
+
+def test_check_prints_the_guarantee_card_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = securefl("check", QUICKSTART)
+    assert result.exit_code == 0
+    assert "epsilon = 8.000 at delta = 1e-05" in result.stdout
+    assert "Not promised" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_as_json_is_the_card() -> None:
+    result = securefl("check", QUICKSTART, "--set", "name=other", "--json")
+    assert result.exit_code == 0
+    card = json.loads(result.stdout)
+    assert card["title"] == "other"
+    assert card["sections"]
+
+
+def test_check_and_budget_do_not_load_a_learning_framework() -> None:
+    code = (
+        "import sys\n"
+        "from securefl.cli import app\n"
+        f"for words in (['check', {QUICKSTART!r}], ['budget', {QUICKSTART!r}], ['schema'], ['init', '--list']):\n"
+        "    app(words, standalone_mode=False)\n"
+        "print([name for name in ('torch', 'opacus', 'matplotlib') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_bad_input_is_one_message_without_traceback_and_exit_code_two() -> None:
+    result = securefl("check", QUICKSTART, "--set", "privacy.epsilom=3")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: privacy.epsilom: ")
+    assert "did you mean 'epsilon'?" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_bad_input_as_json_is_an_object_on_stderr() -> None:
+    result = securefl("check", QUICKSTART, "--set", "clients=3", "--json")
+    assert result.exit_code == 2
+    error = json.loads(result.stderr)
+    assert (error["error"], error["path"]) == ("ConfigError", "secure_aggregation.group_size")
+    assert "got 4" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (("privacy.delta=0.001",), "privacy.delta: expected delta below 1/n"),
+        (("clients=2000", "data.partition={kind: iid}"), "clients"),
+        (("data.kind=heart_disease", "data.partition={kind: column}"), "client"),
+        (("privacy.unit=client",), "later version"),
+        (("data={kind: csv, path: absent.csv, label: y, partition: {kind: iid}}",), "absent.csv"),
+    ],
+)
+def test_what_only_data_can_show_is_bad_input_too(overrides: tuple[str, ...], says: str) -> None:
+    words = [word for one in overrides for word in ("--set", one)]
+    result = securefl("check", QUICKSTART, *words)
+    assert result.exit_code == 2, result.output
+    assert says in result.stderr
+
+
+def test_a_missing_argument_is_bad_input() -> None:
+    assert securefl("check").exit_code == 2
+    assert securefl("no-such-command").exit_code == 2
+
+
+def test_the_budget_hits_its_target_and_grows_with_rounds_and_rate_and_shrinks_with_noise() -> None:
+    result = securefl("budget", QUICKSTART, "--json")
+    assert result.exit_code == 0
+    plan = json.loads(result.stdout)
+    epsilons = {name: [row["epsilon"] for row in rows] for name, rows in plan["tables"].items()}
+    for name, values in epsilons.items():
+        assert len(values) == 5, name
+        # The solver stops within 1e-3 of the target, from below.
+        assert plan["target_epsilon"] * 0.99 < values[2] <= plan["target_epsilon"]
+    assert epsilons["noise_multiplier"] == sorted(epsilons["noise_multiplier"], reverse=True)
+    assert epsilons["rounds"] == sorted(epsilons["rounds"])
+    assert epsilons["sample_rate"] == sorted(epsilons["sample_rate"])
+
+
+def test_the_budget_is_a_readable_table() -> None:
+    text = securefl("budget", QUICKSTART).stdout
+    assert "epsilon 8 at delta 1e-05" in text
+    assert "noise multiplier" in text
+
+
+def test_there_is_no_budget_without_privacy() -> None:
+    result = securefl("budget", QUICKSTART, "--set", "privacy={unit: none}")
+    assert result.exit_code == 2
+    assert "privacy.unit: expected a unit to plan a budget for" in result.stderr
+
+
+def test_init_writes_a_config_that_passes_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = securefl("init", "quickstart")
+    assert result.exit_code == 0
+    assert (tmp_path / "quickstart.yaml").read_text(encoding="utf-8") == template_text("quickstart")
+    assert securefl("check", "quickstart.yaml").exit_code == 0
+
+
+def test_init_never_writes_over_a_file(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("my work", encoding="utf-8")
+    result = securefl("init", "--out", mine)
+    assert result.exit_code == 2
+    assert "expected a new file" in result.stderr
+    assert mine.read_text(encoding="utf-8") == "my work"
+
+
+def test_init_knows_its_templates_and_the_nearest_name() -> None:
+    assert securefl("init", "--list").stdout.split() == templates()
+    result = securefl("init", "quikstart")
+    assert result.exit_code == 2
+    assert "did you mean 'quickstart'?" in result.stderr
+
+
+def test_the_templates_are_the_example_configs() -> None:
+    assert templates() == sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
+    for path in EXAMPLES.glob("*.yaml"):
+        assert template_text(path.stem) == path.read_text(encoding="utf-8"), path.name
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_config_passes_check(path: Path) -> None:
+    config = configuration.load(path)
+    assert config.name == path.stem
+    try:
+        load(config.data.kind, seed=config.seed)
+    except DataError as absent:
+        pytest.skip(str(absent))
+    result = securefl("check", path)
+    assert result.exit_code == 0, result.output
+
+
+def test_no_privacy_is_quickstart_with_privacy_and_masks_off() -> None:
+    quickstart = yaml.safe_load((EXAMPLES / "quickstart.yaml").read_text(encoding="utf-8"))
+    baseline = yaml.safe_load((EXAMPLES / "no_privacy.yaml").read_text(encoding="utf-8"))
+    assert baseline.pop("privacy") == {
+        "unit": "none",
+        "spare_releases": quickstart.pop("privacy")["spare_releases"],
+    }
+    assert (baseline.pop("name"), quickstart.pop("name")) == ("no_privacy", "quickstart")
+    assert baseline["secure_aggregation"].pop("masking") is False
+    assert quickstart["secure_aggregation"].pop("masking") is True
+    assert baseline == quickstart
+
+
+def test_schema_prints_the_json_schema() -> None:
+    result = securefl("schema")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == configuration.schema()
+
+
+def test_a_run_prints_one_json_summary_and_draws_no_bar_where_there_is_no_terminal(
+    finished: tuple[Path, Result],
+) -> None:
+    out, result = finished
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    summary = json.loads(result.stdout)
+    assert summary == json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["rounds"], summary["clients"], summary["groups"]) == (2, 12, 3)
+    assert (out / "report.html").stat().st_size > 1000
+    assert configuration.load(out / "config.yaml").name == "short"
+
+
+def test_a_folder_that_holds_a_run_is_refused_before_any_work(finished: tuple[Path, Result]) -> None:
+    out, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    result = securefl("run", QUICKSTART, *SHORT, "--out", out)
+    assert result.exit_code == 2
+    assert "holds another run" in result.stderr
+    assert "securefl resume" in result.stderr
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+
+
+def test_resuming_a_finished_run_gives_its_summary_again(finished: tuple[Path, Result]) -> None:
+    out, first = finished
+    result = securefl("resume", out, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["test_accuracy"] == json.loads(first.stdout)["test_accuracy"]
+
+
+def test_the_report_can_be_written_again(finished: tuple[Path, Result]) -> None:
+    out, _ = finished
+    (out / "report.html").unlink()
+    result = securefl("report", out, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"report": str(out / "report.html")}
+    assert (out / "report.html").exists()
+
+
+def test_evaluating_on_the_runs_own_test_set_gives_its_accuracy(finished: tuple[Path, Result]) -> None:
+    out, first = finished
+    result = securefl("evaluate", out, "digits", "--json")
+    assert result.exit_code == 0, result.output
+    scores = json.loads(result.stdout)
+    assert scores["examples"] == 360
+    assert scores["test_accuracy"] == pytest.approx(json.loads(first.stdout)["test_accuracy"], abs=1e-9)
+    assert "accuracy" in securefl("evaluate", out, "digits").stdout
+
+
+def test_evaluating_on_data_of_another_shape_or_name_is_bad_input(finished: tuple[Path, Result]) -> None:
+    out, _ = finished
+    result = securefl("evaluate", out, "heart.txt")
+    assert result.exit_code == 2
+    assert ".csv or .npz file, got 'heart.txt'" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["resume", "report"])
+def test_a_folder_that_is_no_run_is_bad_input(command: str, tmp_path: Path) -> None:
+    result = securefl(command, tmp_path)
+    assert result.exit_code == 2, result.output
+    assert str(tmp_path) in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_shows_its_card_first_and_then_its_summary_in_a_folder_named_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "short").mkdir(parents=True)
+    (tmp_path / "runs" / "short" / "kept").touch()
+    result = securefl("run", QUICKSTART, *SHORT)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.index("Not promised") < result.stdout.index("test accuracy")
+    assert (tmp_path / "runs" / "short-2" / "summary.json").exists()
+    assert [path.name for path in (tmp_path / "runs" / "short").iterdir()] == ["kept"]
+
+
+def test_a_config_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    out = tmp_path / "new"
+    for broken in ("privacy.delta=0.01", "server.rounds=0", "data.kind=absent"):
+        assert securefl("run", QUICKSTART, "--set", broken, "--out", out).exit_code == 2
+        assert not out.exists()
+
+
+def test_a_run_without_a_single_finished_round_has_failed(tmp_path: Path) -> None:
+    result = securefl(
+        "run", QUICKSTART, *SHORT, "--set", "simulation.dropout=0.95", "--out", tmp_path / "lost", "--json"
+    )
+    assert result.exit_code == 1, result.output
+    assert "Every round was abandoned" in result.stderr
+    assert json.loads(result.stdout)["rounds_done"] == 0
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "says"),
+    [
+        (KeyboardInterrupt(), 1, "securefl resume"),
+        (LedgerError("ledger.sqlite: damaged; restore it"), 1, "ledger.sqlite: damaged"),
+        (OSError(28, "No space left on device", "runs/x"), 1, "runs/x: No space left on device"),
+    ],
+)
+def test_a_run_that_fails_on_its_way_has_exit_code_one_and_no_traceback(
+    raised: BaseException, code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("securefl.run.run", failing)
+    result = securefl("run", QUICKSTART, *SHORT, "--out", tmp_path / "new", "--json")
+    assert result.exit_code == code
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_folder_is_free_if_it_is_absent_or_empty(tmp_path: Path) -> None:
+    wanted = tmp_path / "name"
+    assert free_folder(wanted) == wanted
+    wanted.mkdir()
+    assert free_folder(wanted) == wanted
+    (wanted / "file").touch()
+    (tmp_path / "name-2").touch()
+    assert free_folder(wanted) == tmp_path / "name-3"
+
+
+def small(
+    labels: list[int], names: tuple[str, ...], columns: tuple[str, ...], values: list[list[float]]
+) -> Dataset:
+    both = Examples(np.array(values), np.array(labels))
+    return Dataset("small", both, both, len(names), "0" * 64, label_names=names, feature_names=columns)
+
+
+KNOWN = small([0, 1, 2], ("a", "b", "c"), ("x", "y"), [[0, 10], [1, 11], [2, 12]])
+
+
+def test_classes_and_columns_of_other_data_are_matched_by_name() -> None:
+    given = small([0, 1], ("b", "c"), ("y", "x"), [[11, 1], [12, 2]])
+    examples = aligned(given, KNOWN)
+    assert examples.labels.tolist() == [1, 2, 1, 2]
+    assert examples.features.tolist() == [[1, 11], [2, 12]] * 2
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (small([0, 1], ("b", "d"), ("x", "y"), [[1, 1], [2, 2]]), "got 'd'"),
+        (small([0, 1], ("a", "b"), ("x", "z"), [[1, 1], [2, 2]]), "the column 'y'"),
+        (small([0, 1], ("a", "b"), ("x", "y", "z"), [[1, 1, 1], [2, 2, 2]]), "got 'z'"),
+    ],
+)
+def test_names_that_the_run_does_not_know_are_refused(given: Dataset, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        aligned(given, KNOWN)
+
+
+def test_a_file_is_scored_as_a_whole(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i % 3},{'abc'[i % 3]}\n" for i in range(30))
+    (tmp_path / "known.csv").write_text("x,y,kind\n" + rows, encoding="utf-8")
+    (tmp_path / "other.csv").write_text("kind,y,x\nc,2,1\nb,1,2\nc,0,3\nb,1,4\n", encoding="utf-8")
+    config = configuration.load(
+        QUICKSTART,
+        [f"data={{kind: csv, path: {tmp_path / 'known.csv'}, label: kind, partition: {{kind: iid}}}}"],
+    )
+    examples = read(config, str(tmp_path / "other.csv"), None, None)
+    order = np.argsort(examples.features[:, 0])
+    assert examples.features[order].tolist() == [[1, 2], [2, 1], [3, 0], [4, 1]]
+    assert examples.labels[order].tolist() == [2, 1, 2, 1]

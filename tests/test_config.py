@@ -1,0 +1,443 @@
+"""Broken configs and what is said about each; and that good ones survive the way to YAML and back."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from securefl import config as configuration
+from securefl.errors import ConfigError, NotAvailable, SecureFLError
+
+QUICKSTART = Path(__file__).parent.parent / "examples" / "configs" / "quickstart.yaml"
+TEXT = QUICKSTART.read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One broken config: overrides on quickstart, and what the message must show."""
+
+    overrides: tuple[str, ...]
+    path: str
+    says: tuple[str, ...]
+    error: type[SecureFLError] = ConfigError
+
+
+def broken(
+    *overrides: str, path: str, says: str | tuple[str, ...], error: type[SecureFLError] = ConfigError
+) -> Broken:
+    return Broken(overrides, path, (says,) if isinstance(says, str) else says, error)
+
+
+ONE_KEY = (
+    broken("clinets=12", path="clinets", says=("'clinets'", "12", "did you mean 'clients'?")),
+    broken("training.lerning_rate=0.1", path="training.lerning_rate", says=("0.1", "'learning_rate'")),
+    broken("training.batch_size=32", path="training.batch_size", says=("32", "expected_batch")),
+    broken("server.weights.kapp=3", path="server.weights.kapp", says=("3", "remove it")),
+    broken("data=null", path="data", says=("expected the data, got nothing", "write for example")),
+    broken("privacy=null", path="privacy", says=("promised", "got nothing")),
+    broken(
+        "secure_aggregation.group_size=null", path="secure_aggregation.group_size", says="`group_size: 4`"
+    ),
+    broken("training=fast", path="training", says=("expected a section", "'fast'")),
+    broken("training={}", path="training.local_steps", says=("SGD steps", "training.sample_rate")),
+    broken("version=2", path="version", says=("expected 1, got 2",)),
+    broken("version=null", path="version", says=("Version".lower(), "`version: 1`")),
+    broken("name=../../etc", path="name", says=("letters, digits", "'../../etc'", "name: ")),
+    broken("seed=-1", path="seed", says=("of at least 0, got -1",)),
+    broken("seed=seven", path="seed", says=("expected a whole number, got 'seven'", "`seed: 7`")),
+    broken("device=tpu", path="device", says=("expected cpu or cuda, got 'tpu'",)),
+    broken("clients=0", path="clients", says=("of at least 1, got 0", "`clients: 12`")),
+    broken("clients=12.0", path="clients", says=("expected a whole number, got 12.0",)),
+    broken("clients=true", path="clients", says=("expected a whole number, got True",)),
+    broken("data.kind=digit", path="data.kind", says=("got 'digit'", "did you mean 'digits'?")),
+    broken("data.test_fraction=1.5", path="data.test_fraction", says=("below 1, got 1.5", "0.2")),
+    broken("data.partition.alpha=-1", path="data.partition.alpha", says=("above 0, got -1",)),
+    broken("data.partition.kind=dirichelet", path="data.partition.kind", says="did you mean 'dirichlet'?"),
+    broken(
+        "participation.kind=some", path="participation.kind", says=("expected all or sample, got 'some'",)
+    ),
+    broken("participation={}", path="participation.kind", says=("expected this key", "add it")),
+    broken("model.hidden=100", path="model.hidden", says=("expected a list such as [100], got 100",)),
+    broken("model={kind: mlp, hidden: [0]}", path="model.hidden.0", says=("of at least 1, got 0",)),
+    broken("training.local_steps=0", path="training.local_steps", says=("of at least 1, got 0",)),
+    broken("training.learning_rate=.inf", path="training.learning_rate", says=("a finite number, got inf",)),
+    broken("training.learning_rate=.nan", path="training.learning_rate", says=("a finite number, got nan",)),
+    broken("training.learning_rate='0.5'", path="training.learning_rate", says=("a number, got '0.5'",)),
+    broken("training.momentum=1.0", path="training.momentum", says=("below 1, got 1.0",)),
+    broken("training.sample_rate=1.2", path="training.sample_rate", says=("at most 1, got 1.2",)),
+    broken("training.expected_batch=0", path="training.expected_batch", says=("above 0, got 0",)),
+    broken("privacy.epsilon=0", path="privacy.epsilon", says=("above 0, got 0", "`epsilon: 8.0`")),
+    broken("privacy.delta=null", path="privacy.delta", says=("got nothing", "`delta: 1e-05`")),
+    broken("privacy.epsilon=null", path="privacy.epsilon", says=("over the whole run, got nothing",)),
+    broken("privacy.delta=1", path="privacy.delta", says=("below 1, got 1",)),
+    broken("privacy.unit=exmaple", path="privacy.unit", says=("expected example or none", "'example'?")),
+    broken("privacy.spare_releases=-1", path="privacy.spare_releases", says=("at least 0, got -1",)),
+    broken("secure_aggregation.bits=2", path="secure_aggregation.bits", says=("of at least 4, got 2",)),
+    broken("secure_aggregation.bits=40", path="secure_aggregation.bits", says=("of at most 32, got 40",)),
+    broken("secure_aggregation.masking=1", path="secure_aggregation.masking", says=("true or false, got 1",)),
+    broken("robust.rule=trimed_mean", path="robust.rule", says=("got 'trimed_mean'", "'trimmed_mean'?")),
+    broken("server.rounds=0", path="server.rounds", says=("of at least 1, got 0", "`rounds: 30`")),
+    broken(
+        "server.optimizer.kind=adamw", path="server.optimizer.kind", says=("'adamw'", "did you mean 'adam'?")
+    ),
+    broken("server.optimizer.beta1=0.9", path="server.optimizer.beta1", says=("0.9", "momentum")),
+    broken("server.weights={kind: examples}", path="server.weights.cap", says=("cap of one", "got nothing")),
+    broken("simulation.dropout=1.0", path="simulation.dropout", says=("below 1, got 1.0",)),
+    broken("engine={kind: processes, workers: 0}", path="engine.workers", says=("at least 1, got 0",)),
+    broken(
+        "engine.kind=threads", path="engine.kind", says=("expected in_process or processes, got 'threads'",)
+    ),
+)
+
+SEVERAL_KEYS = (
+    broken("data.path=digits.csv", path="data.path", says=("digits.csv'", "remove it", "fashion_mnist read")),
+    broken("data.label=y", path="data.label", says=("expected nothing with data.kind 'digits', got 'y'",)),
+    broken(
+        "data.kind=csv", path="data.path", says=("with data.kind 'csv', got nothing", "path of your data")
+    ),
+    broken("data.kind=csv", "data.path=x.csv", path="data.label", says=("got nothing", "label of your")),
+    broken(
+        "data.partition={kind: dirichlet}", path="data.partition.alpha", says=("got nothing", "`alpha: 1.0`")
+    ),
+    broken("data.partition.kind=iid", path="data.partition.alpha", says=("with kind 'iid', got 1", "remove")),
+    broken(
+        "data.partition={kind: column}",
+        path="data.partition.kind",
+        says=("'column' with data.kind 'digits'", "use iid or dirichlet"),
+    ),
+    broken(
+        "data={kind: csv, path: x.csv, label: y, partition: {kind: column}}",
+        path="data.partition.kind",
+        says=("'column' with data.kind 'csv'", "data.client"),
+    ),
+    broken("model.hidden=[10]", path="model.hidden", says=("got [10]", "remove")),
+    broken("model.kind=cnn", path="model.channels", says=("got none", "for example")),
+    broken("model.kind=mlp", path="model.hidden", says=("got none", "for example")),
+    broken(
+        "participation={kind: sample, cohort: 13}",
+        path="participation.cohort",
+        says=("at most the 12 clients, got 13", "lower the cohort"),
+    ),
+    broken(
+        "participation={kind: sample, cohort: 3}",
+        path="secure_aggregation.group_size",
+        says=("the 3 clients of a round, got 4", "smaller"),
+    ),
+    broken("clients=3", path="secure_aggregation.group_size", says=("the 3 clients of a round, got 4",)),
+    broken(
+        "secure_aggregation.threshold=2", path="secure_aggregation.threshold", says=("at least 3", "got 2")
+    ),
+    broken(
+        "secure_aggregation.threshold=5", path="secure_aggregation.threshold", says=("at most the 4", "5")
+    ),
+    broken(
+        "secure_aggregation.max_colluding=2",
+        path="secure_aggregation.threshold",
+        says=("at least 4", "2t > k + n_c", "got 3"),
+    ),
+    # 15 clients make 3 groups of 5; a threshold that is safe for groups of 4 is not for 5 and one colluder.
+    broken(
+        "clients=15",
+        "secure_aggregation.max_colluding=1",
+        path="secure_aggregation.threshold",
+        says=("at least 4 for 5 members", "got 3"),
+    ),
+    broken(
+        "secure_aggregation.group_size=1",
+        "secure_aggregation.threshold=1",
+        path="secure_aggregation.group_size",
+        says=("at least 2 with masking on, got 1", "a mask hides nothing", "masking: false"),
+    ),
+    broken(
+        "clients=200",
+        "secure_aggregation.group_size=65",
+        "secure_aggregation.threshold=40",
+        path="secure_aggregation.group_size",
+        says=("at most 64 members", "make more groups"),
+    ),
+    broken("robust.max_malicious=2", path="robust.max_malicious", says=("= 5 groups", "got 3", "lower f")),
+    broken("clients=8", path="robust.max_malicious", says=("= 3 groups", "got 2 (8 clients in groups of 4)")),
+    broken(
+        "robust={rule: mean, max_malicious: 3}", path="robust.max_malicious", says=("fewer than the 3", "3;")
+    ),
+    broken(
+        "privacy.budget=4", path="privacy.budget", says=("privacy.epsilon = 8", "got 4", "raise the budget")
+    ),
+    broken(
+        "server.weights={kind: public, values: [1, 2]}", path="server.weights.values", says=("12", "got 2")
+    ),
+    broken(
+        "server.weights={kind: public, values: [1, -2]}", path="server.weights.values.1", says=("1, got -2",)
+    ),
+    broken("robust.max_malicious=0", "clients=13.5", path="clients", says="whole number, got 13.5"),
+)
+
+REFUSED_ON_PURPOSE = (
+    broken("adversary={kind: sign_flip}", path="adversary", says=("no attacker", "sign_flip", "clients=")),
+    broken("simulation.attack=poison", path="simulation.attack", says=("'poison'", "threat model")),
+    broken("robust.attackers=3", path="robust.attackers", says=("got 3", "remove the key", "from outside")),
+    broken(
+        "privacy.unit=none",
+        path="privacy.epsilon",
+        says=("got 8.0", "promises nothing", "remove epsilon, delta"),
+    ),
+    broken("privacy={unit: none, delta: 1e-5}", path="privacy.delta", says=("got 1e-05", "remove delta")),
+    broken("privacy.accountant=gdp", path="privacy.accountant", says=("'gdp'", "falls below", "use pld")),
+    broken(
+        "privacy.unit=client",
+        path="privacy.unit",
+        says=("'client'", "later", "use example"),
+        error=NotAvailable,
+    ),
+    broken(
+        "engine.kind=flower", path="engine.kind", says=("'flower'", "later", "processes"), error=NotAvailable
+    ),
+    broken("engine.kind=ray", path="engine.kind", says=("'ray'", "later", "in_process"), error=NotAvailable),
+    broken(
+        "robust.rule=krum",
+        path="robust.rule",
+        says=("'krum'", "single updates", "median"),
+        error=NotAvailable,
+    ),
+    broken("robust.rule=bulyan", path="robust.rule", says=("'bulyan'", "later version"), error=NotAvailable),
+    broken("lora={rank: 8}", path="lora", says=("{'rank': 8}", "later", "Remove"), error=NotAvailable),
+    broken("task=causal_lm", path="task", says=("'causal_lm'", "later", "Remove"), error=NotAvailable),
+    broken(
+        "model.kind=lora", path="model.kind", says=("'lora'", "use linear, mlp or cnn"), error=NotAvailable
+    ),
+)
+
+TABLE = (*ONE_KEY, *SEVERAL_KEYS, *REFUSED_ON_PURPOSE)
+
+
+@pytest.mark.parametrize("case", TABLE, ids=lambda case: " ".join(case.overrides))
+def test_a_broken_config_is_refused_with_path_value_and_advice(case: Broken) -> None:
+    with pytest.raises(SecureFLError) as caught:
+        configuration.parse(TEXT, case.overrides)
+    message = str(caught.value)
+    assert type(caught.value) is case.error, message
+    assert message.startswith(f"{case.path}: "), message
+    for part in case.says:
+        assert part in message
+    if isinstance(caught.value, ConfigError):
+        assert caught.value.path == case.path
+
+
+def test_the_table_of_broken_configs_is_long_enough() -> None:
+    assert len(TABLE) >= 40
+
+
+RAW = {
+    "a tag": (
+        "name: !!python/object/apply:os.system ['true']\n",
+        ("python/object", "line 1", "never names code"),
+    ),
+    "a local tag": ("name: !Thing x\n", ("'!Thing'", "remove it")),
+    "an anchor": ("name: &a x\nseed: *a\n", ("anchor", "'a'", "line 1", "write the value out")),
+    "a duplicate key": ("clients: 12\nclients: 13\n", ("clients: ", "second time", "line 2", "remove one")),
+    "a nested duplicate": ("data:\n  kind: digits\n  kind: csv\n", ("'kind' a second time", "line 3")),
+    "bad indentation": ("data:\n kind: digits\n   path: x\n", ("expected YAML", "line 3", "correct it")),
+    "an empty file": ("", ("an empty file", "securefl init")),
+    "a list": ("- 1\n- 2\n", ("a list", "securefl init")),
+    "a scalar": ("quickstart", ("a str", "securefl init")),
+    "a number as key": ("1: 2\n", ("expected text as key, got 1",)),
+    "two documents": ("name: a\n---\nname: b\n", ("expected YAML", "correct it")),
+    "deep nesting": ("[" * 5000, ("deep nesting", "correct it")),
+    "a huge file": ("#" * (1 << 20) + "\n", ("at most 1048576 bytes", "got 1048577")),
+}
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_text_that_is_no_plain_config_is_refused_with_a_reason(name: str) -> None:
+    text, says = RAW[name]
+    with pytest.raises(ConfigError) as caught:
+        configuration.parse(text)
+    for part in says:
+        assert part in str(caught.value)
+
+
+def test_all_findings_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        configuration.parse(TEXT, ["clients=0", "server.rounds=-1", "privacy.epsilom=3"])
+    for path in ("clients: ", "server.rounds: ", "privacy.epsilom: "):
+        assert path in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["server.rounds", "=3", "server..rounds=3", ".=1"])
+def test_an_override_that_is_no_assignment_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"--set: expected section\.key=value"):
+        configuration.parse(TEXT, [text])
+
+
+def test_an_override_into_a_value_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"expected a section at 'clients', got 12"):
+        configuration.parse(TEXT, ["clients.number=3"])
+
+
+def test_overrides_are_yaml_and_apply_in_order() -> None:
+    config = configuration.parse(
+        TEXT, ["privacy.delta=1e-6", "clients=8", "clients=16", "participation={kind: sample, cohort: 12}"]
+    )
+    assert config.privacy.delta == 1e-6
+    assert (config.clients, config.cohort_size, config.groups) == (16, 12, 3)
+
+
+def test_a_section_can_be_replaced_as_a_whole() -> None:
+    config = configuration.parse(TEXT, ["privacy={unit: none}"])
+    assert config.privacy.unit == "none"
+    assert config.privacy.epsilon is None
+    assert config.privacy.delta is None
+
+
+def test_null_removes_a_key_and_its_default_returns() -> None:
+    assert configuration.parse(TEXT, ["server.weights=null", "seed=null"]).seed == 0
+
+
+def test_a_missing_or_unreadable_file_is_refused_with_advice(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file; `securefl init` writes one"):
+        configuration.load(tmp_path / "absent.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9\n")
+    with pytest.raises(ConfigError, match="expected readable UTF-8 text"):
+        configuration.load(tmp_path / "latin.yaml")
+    with pytest.raises(ConfigError, match="expected readable UTF-8 text"):
+        configuration.load(tmp_path)
+
+
+def test_paths_are_relative_to_the_file_and_overrides_to_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, elsewhere = tmp_path / "configs", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    tree = yaml.safe_load(TEXT)
+    tree["data"] |= {"kind": "csv", "path": "rows.csv", "label": "y"}
+    tree["privacy"]["ledger"] = "shared.sqlite"
+    (folder / "own.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+    monkeypatch.chdir(elsewhere)
+    config = configuration.load("../configs/own.yaml", ["data.path=other.csv"])
+    assert config.privacy.ledger == str(folder / "shared.sqlite")
+    assert config.data.path == str(elsewhere / "other.csv")
+
+
+def test_the_number_of_groups_follows_from_clients_and_group_size() -> None:
+    config = configuration.parse(TEXT, ["clients=14"])
+    assert (config.groups, config.smallest_group, config.largest_group) == (3, 4, 5)
+
+
+def test_without_masks_groups_of_one_are_classical_robust_learning() -> None:
+    config = configuration.parse(
+        TEXT, ["secure_aggregation={masking: false, group_size: 1, threshold: 1, clip_norm: 1.0}"]
+    )
+    assert config.groups == 12
+
+
+def test_the_largest_cap_that_the_ring_holds_is_accepted_and_one_more_is_refused() -> None:
+    largest = (2**63 - 1) // 4  # a signed ring of 64 bits holds the weights of a group of 4
+
+    def weights(cap: int) -> str:
+        return f"server.weights={{kind: examples, cap: {cap}}}"
+
+    assert configuration.parse(TEXT, [weights(largest)]).server.weights.kind == "examples"
+    with pytest.raises(ConfigError, match=r"server\.weights\.cap: the sum of 4 members needs 65 bits"):
+        configuration.parse(TEXT, [weights(largest + 1)])
+
+
+def test_a_config_is_frozen() -> None:
+    config = configuration.parse(TEXT)
+    with pytest.raises(ValueError, match="frozen"):
+        config.clients = 3  # type: ignore[misc]
+
+
+def test_a_config_built_in_python_is_checked_too() -> None:
+    values = configuration.parse(TEXT).model_dump()
+    with pytest.raises(ConfigError, match=r"robust\.max_malicious"):
+        configuration.Config.model_validate(values | {"robust": {"rule": "median", "max_malicious": 7}})
+
+
+VARIANTS = (
+    (),
+    ("privacy={unit: none}", "secure_aggregation.masking=false"),
+    ("server.optimizer={kind: yogi, learning_rate: 0.03}", "server.weights={kind: examples, cap: 50}"),
+    ("participation={kind: sample, cohort: 12}", "clients=40", "engine={kind: processes}"),
+    (
+        "model={kind: cnn, channels: [16, 32], hidden: [64]}",
+        "data={kind: fashion_mnist, partition: {kind: iid}}",
+    ),
+    ("data={kind: csv, path: x.csv, label: y, client: c, partition: {kind: column}}", "privacy.budget=9"),
+)
+
+
+@pytest.mark.parametrize("overrides", VARIANTS)
+def test_what_is_dumped_reads_back_as_the_same_config(overrides: tuple[str, ...]) -> None:
+    config = configuration.parse(TEXT, overrides)
+    again = configuration.parse(configuration.dump(config))
+    assert again == config
+    assert configuration.digest(again) == configuration.digest(config)
+
+
+def test_the_digest_depends_on_values_and_not_on_layout() -> None:
+    shuffled = yaml.safe_dump(yaml.safe_load(TEXT), sort_keys=True, default_flow_style=True)
+    assert configuration.digest(configuration.parse(shuffled)) == configuration.digest(
+        configuration.parse(TEXT)
+    )
+
+
+def test_the_digest_changes_with_what_parties_must_agree_on_only() -> None:
+    def digest(*overrides: str) -> bytes:
+        return configuration.digest(configuration.parse(TEXT, overrides))
+
+    assert len(digest()) == 32
+    assert (
+        digest("engine={kind: processes}") == digest("device=cuda") == digest("privacy.ledger=x") == digest()
+    )
+    for change in ("seed=8", "privacy.epsilon=7.5", "secure_aggregation.masking=false", "server.rounds=29"):
+        assert digest(change) != digest()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    clients=st.integers(1, 80),
+    group_size=st.integers(1, 12),
+    threshold=st.integers(1, 12),
+    colluding=st.integers(0, 4),
+    malicious=st.integers(0, 4),
+)
+def test_what_is_accepted_keeps_the_promises_of_the_design(
+    clients: int, group_size: int, threshold: int, colluding: int, malicious: int
+) -> None:
+    overrides = (
+        f"clients={clients}",
+        f"secure_aggregation.group_size={group_size}",
+        f"secure_aggregation.threshold={threshold}",
+        f"secure_aggregation.max_colluding={colluding}",
+        f"robust.max_malicious={malicious}",
+    )
+    try:
+        config = configuration.parse(TEXT, overrides)
+    except ConfigError:
+        return
+    assert 2 * threshold > config.largest_group + colluding
+    assert threshold <= config.smallest_group
+    assert threshold - colluding >= 2
+    assert config.groups >= 2 * malicious + 1
+    assert config.groups * group_size <= clients
+
+
+def test_every_field_teaches_what_it_means_and_shows_a_value() -> None:
+    definitions = configuration.schema()["$defs"]
+    assert isinstance(definitions, dict)
+    for name, definition in definitions.items():
+        assert definition["description"], name
+        for key, field in definition["properties"].items():
+            assert field["description"], f"{name}.{key}"
+            assert field["examples"], f"{name}.{key}"
+
+
+def test_the_schema_names_units_and_forbids_unknown_keys() -> None:
+    schema = configuration.schema()
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["clients"]["unit"] == "clients"  # type: ignore[index]
+    assert schema["$defs"]["SecureAggregation"]["properties"]["bits"]["unit"] == "bits"  # type: ignore[index]

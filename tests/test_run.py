@@ -1,0 +1,193 @@
+"""A run in a folder: complete, never over another, and the same after being killed anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import securefl
+from securefl import config as configuration
+from securefl import run as runs
+from securefl import run_directory as folder
+from securefl.config import Config
+from securefl.crypto import SeededRandomness
+from securefl.data import load as load_data
+from securefl.errors import DataError, RunDirectoryError
+from securefl.privacy.ledger import Ledger
+
+Make = Callable[..., Config]
+SEED = b"resume"
+
+PLAY = """
+import os, signal, sys
+from pathlib import Path
+from securefl import config as configuration, run as runs, run_directory as folder
+from securefl.crypto import SeededRandomness
+from securefl.federation import client
+
+out, kill_at = Path(sys.argv[1]), int(sys.argv[2])
+commits = 0
+before = client._committed
+
+def counted(prepared):
+    global commits
+    refusals = before(prepared)
+    commits += 1
+    if commits == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return refusals
+
+client._committed = counted
+source = SeededRandomness(b"resume")
+if (out / folder.MANIFEST).exists():
+    runs.resume(out, randomness=source)
+else:
+    runs.run(configuration.load(sys.argv[3]), out, randomness=source)
+"""
+
+
+def play(out: Path, kill_at: int, config: Path) -> int:
+    command = [sys.executable, "-c", PLAY, str(out), str(kill_at), str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode in (0, -9), done.stderr
+    return done.returncode
+
+
+def test_a_finished_run_has_every_file_and_a_summary_that_adds_up(small: Make, tmp_path: Path) -> None:
+    events: list[Mapping[str, object]] = []
+    out = tmp_path / "run"
+    summary = runs.run(small("simulation={dropout: 0.1, client_curves: true}"), out, progress=events.append)
+    assert {path.name for path in out.iterdir()} >= {
+        "config.yaml", "manifest.json", "metrics.jsonl", "ledger.sqlite", "rounds.jsonl", "checkpoint",
+        "model.safetensors", "guarantee.md", "guarantee.json", "summary.json",
+    }  # fmt: skip
+    assert summary == json.loads((out / "summary.json").read_text())
+    assert {key: type(summary[key]) for key in ("groups", "rounds", "dropped", "clients")} == dict.fromkeys(
+        ("groups", "rounds", "dropped", "clients"), int
+    )
+    rounds = folder.read_lines(out / folder.ROUNDS)
+    assert summary["dropped"] == sum(len(record["dropped"]) for record in rounds)  # type: ignore[arg-type]
+    assert len(events) == len(rounds) == summary["rounds"] + summary["spare_releases_used"]  # type: ignore[operator]
+    assert summary["seconds_total"] == pytest.approx(sum(summary["seconds_by_phase"].values()))  # type: ignore[attr-defined]
+    assert 0 < summary["epsilon"] <= 8.0  # type: ignore[operator]
+    assert "simulation_only" in rounds[-1]
+    assert not (out / folder.IDENTITIES).exists(), "identity keys are erased when the run ends"
+
+
+def test_a_finished_run_keeps_no_protocol_secret_in_its_ledger(small: Make, tmp_path: Path) -> None:
+    runs.run(small("server.rounds=1"), tmp_path / "run")
+    run_id = json.loads((tmp_path / "run/manifest.json").read_text())["run_id"]
+    with Ledger.open(tmp_path / "run/ledger.sqlite", run=run_id, create=False) as ledger:
+        assert len(ledger.records()) >= 9
+        rows = ledger._database.rows("SELECT COUNT(*) FROM answers")
+    assert rows == [(0,)]
+
+
+def test_the_saved_model_is_the_trained_one_and_scores_the_same(small: Make, tmp_path: Path) -> None:
+    summary = runs.run(small("server.rounds=2"), tmp_path / "run")
+    module = securefl.load(tmp_path / "run")
+    assert sum(parameter.numel() for parameter in module.parameters()) == 650
+    test = load_data("digits", test_fraction=0.5, seed=3).test
+    scores = runs.evaluate(tmp_path / "run", test)
+    assert scores["test_accuracy"] == pytest.approx(summary["test_accuracy"])
+    other = load_data("digits", seed=3).test
+    narrow = type(other)(other.features.reshape(len(other), 1, 4, 16), other.labels)
+    with pytest.raises(DataError, match="expected examples of shape"):
+        runs.evaluate(tmp_path / "run", narrow)
+
+
+def test_nothing_is_written_when_the_run_cannot_start(small: Make, tmp_path: Path) -> None:
+    with pytest.raises(securefl.SecureFLError):
+        runs.run(small("privacy.delta=0.01"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_occupied_folder_is_refused(small: Make, tmp_path: Path) -> None:
+    runs.run(small("server.rounds=1"), tmp_path / "run")
+    before = (tmp_path / "run/summary.json").read_bytes()
+    with pytest.raises(RunDirectoryError, match="another run"):
+        runs.run(small("server.rounds=1"), tmp_path / "run")
+    assert (tmp_path / "run/summary.json").read_bytes() == before
+
+
+def test_resuming_a_finished_run_gives_its_summary_again(small: Make, tmp_path: Path) -> None:
+    summary = runs.run(small("server.rounds=1"), tmp_path / "run")
+    assert runs.resume(tmp_path / "run") == summary
+
+
+def test_a_folder_that_is_no_run_cannot_be_resumed_or_loaded(tmp_path: Path) -> None:
+    with pytest.raises(RunDirectoryError, match="is this the folder of a run"):
+        runs.resume(tmp_path)
+    with pytest.raises(RunDirectoryError, match="is this the folder of a run"):
+        securefl.load(tmp_path)
+
+
+def test_a_private_run_is_not_resumed_with_the_test_source(small: Make, tmp_path: Path) -> None:
+    runs.run(small("server.rounds=1"), tmp_path / "run")
+    with pytest.raises(RunDirectoryError, match="expected the system randomness"):
+        runs.resume(tmp_path / "run", randomness=SeededRandomness(SEED))
+
+
+def test_rounds_a_kill_and_a_resume_give_the_bytes_of_an_undisturbed_run(small: Make, tmp_path: Path) -> None:
+    config = small("server.rounds=10", "simulation.dropout=0.05")
+    (tmp_path / "config.yaml").write_text(configuration.dump(config))
+    runs.run(config, tmp_path / "whole", randomness=SeededRandomness(SEED))
+    # Right after the masked vectors of the sixth round, then between keys and shares of a later one.
+    assert play(tmp_path / "killed", 2 * 2 + 5 * 5 + 3, tmp_path / "config.yaml") == -9
+    assert play(tmp_path / "killed", 2 + 5 + 2, tmp_path / "config.yaml") == -9
+    assert 0 < len(folder.read_lines(tmp_path / "killed" / folder.ROUNDS)) < 10
+    runs.resume(tmp_path / "killed", randomness=SeededRandomness(SEED))
+    assert (tmp_path / "whole/model.safetensors").read_bytes() == (
+        tmp_path / "killed/model.safetensors"
+    ).read_bytes()
+    assert charges(tmp_path / "killed") == charges(tmp_path / "whole"), "a re-sent answer costs nothing"
+    for name in (folder.ROUNDS, folder.METRICS):
+        whole, killed = (
+            folder.read_lines(tmp_path / "whole" / name),
+            folder.read_lines(tmp_path / "killed" / name),
+        )
+        assert [timeless(line) for line in whole] == [timeless(line) for line in killed]
+
+
+def timeless(line: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in line.items() if key != "seconds"}
+
+
+def charges(out: Path) -> set[tuple[str, int, int, int]]:
+    run_id = json.loads((out / "manifest.json").read_text())["run_id"]
+    with Ledger.open(out / "ledger.sqlite", private=False, run=run_id, create=False) as ledger:
+        records = ledger.records()
+    return {(record.kind, record.client, record.round, record.attempt) for record in records}
+
+
+def test_what_a_killed_run_released_is_charged_when_it_resumes(small: Make, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(configuration.dump(small("server.rounds=2")))
+    # Commits of round 1: commit, reveal, advertise, share, mask. Killed right after the fifth.
+    assert play(tmp_path / "run", 5, config) == -9
+    assert {(kind, round) for kind, _, round, _ in charges(tmp_path / "run")} == {("intent", 1)}
+    assert len(charges(tmp_path / "run")) == 9
+
+
+def test_the_identities_of_a_run_in_flight_are_for_its_owner_only(small: Make, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(configuration.dump(small()))
+    play(tmp_path / "run", 3, config)
+    assert os.stat(tmp_path / "run" / folder.IDENTITIES).st_mode & 0o077 == 0
+    assert os.stat(tmp_path / "run" / folder.LEDGER).st_mode & 0o077 == 0
+
+
+def test_two_runs_of_one_seed_share_the_initial_model_and_nothing_secret(small: Make, tmp_path: Path) -> None:
+    models = []
+    for name in ("a", "b"):
+        runs.run(small("server.rounds=1"), tmp_path / name)
+        models.append(securefl.load(tmp_path / name))
+    first, second = (np.concatenate([p.detach().numpy().ravel() for p in m.parameters()]) for m in models)
+    assert not np.array_equal(first, second)
