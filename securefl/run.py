@@ -5,6 +5,7 @@ Rules kept here:
 - Resuming first checks that the ledger still continues the one that the last checkpoint pinned.
 - Resuming plays the round in flight again against the clients' stored answers: the same bytes, no
   second charge. Killed after any number of rounds, the run ends with the same model.
+- Training uses one torch thread, so results do not depend on the number of cores.
 - Who owns the folder owns the simulation: it holds the clients' ledger and, while a round is in
   flight, their keys. Both are wiped from it when the run ends.
 
@@ -167,9 +168,12 @@ def _play(
     source: Randomness,
     progress: Progress | None,
 ) -> Summary:
+    from securefl.training import limit_threads
+
     if (out / folder.SUMMARY).exists():
         (out / folder.IDENTITIES).unlink(missing_ok=True)
         return folder.read_json(out / folder.SUMMARY)
+    limit_threads(1)
     enrolment = enrolment_from_text((out / folder.IDENTITIES).read_text(encoding="utf-8"))
     ledger, run_id = out / folder.LEDGER, str(manifest["run_id"])
     with assemble(

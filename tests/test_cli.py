@@ -18,6 +18,7 @@ from securefl.cli import app
 from securefl.cli.given_data import aligned, read
 from securefl.cli.running import free_folder
 from securefl.cli.starting import template_text, templates
+from securefl.cli.summary import rows
 from securefl.data import Dataset, Examples, load
 from securefl.errors import DataError, LedgerError
 
@@ -73,7 +74,8 @@ def test_check_and_budget_do_not_load_a_learning_framework() -> None:
     code = (
         "import sys\n"
         "from securefl.cli import app\n"
-        f"for words in (['check', {QUICKSTART!r}], ['budget', {QUICKSTART!r}], ['schema'], ['init', '--list']):\n"
+        f"config = {QUICKSTART!r}\n"
+        "for words in (['check', config], ['budget', config], ['schema'], ['init', '--list']):\n"
         "    app(words, standalone_mode=False)\n"
         "print([name for name in ('torch', 'opacus', 'matplotlib') if name in sys.modules])\n"
     )
@@ -322,6 +324,45 @@ def test_a_run_that_fails_on_its_way_has_exit_code_one_and_no_traceback(
     assert "Traceback" not in result.stderr
 
 
+def summary(**changed: object) -> dict[str, object]:
+    plain: dict[str, object] = {
+        "test_accuracy": 0.9,
+        "majority_accuracy": 0.1,
+        "epsilon": 7.9,
+        "delta": 1e-5,
+        "privacy_unit": "example",
+        "private": True,
+        "rounds": 3,
+        "rounds_done": 2,
+        "rounds_abandoned": 1,
+        "clients": 4,
+        "groups": 1,
+        "dropped": 5,
+        "bytes_up_per_client_per_round": 1234.5,
+        "seconds_total": 6.78,
+    }
+    return plain | changed
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({}, "7.9000 at delta 1e-05, unit example"),
+        ({"privacy_unit": "none", "epsilon": None, "private": False}, "infinite: no differential privacy"),
+        ({"epsilon": None, "private": False}, "infinite: NOT PRIVATE, replayable test source"),
+    ],
+)
+def test_epsilon_never_stands_without_its_unit_or_its_absence(changed: dict[str, object], says: str) -> None:
+    assert dict(rows(summary(**changed)))["epsilon"] == says
+
+
+def test_the_summary_counts_rounds_groups_and_dropouts() -> None:
+    table = dict(rows(summary()))
+    assert table["rounds"] == "2 of 3 done, 1 abandoned"
+    assert table["clients"] == "4 in 1 group, 5 dropouts"
+    assert table["sent per client and round"] == "1,234 bytes"
+
+
 def test_a_folder_is_free_if_it_is_absent_or_empty(tmp_path: Path) -> None:
     wanted = tmp_path / "name"
     assert free_folder(wanted) == wanted
@@ -363,8 +404,8 @@ def test_names_that_the_run_does_not_know_are_refused(given: Dataset, says: str)
 
 
 def test_a_file_is_scored_as_a_whole(tmp_path: Path) -> None:
-    rows = "".join(f"{i},{i % 3},{'abc'[i % 3]}\n" for i in range(30))
-    (tmp_path / "known.csv").write_text("x,y,kind\n" + rows, encoding="utf-8")
+    lines = "".join(f"{i},{i % 3},{'abc'[i % 3]}\n" for i in range(30))
+    (tmp_path / "known.csv").write_text("x,y,kind\n" + lines, encoding="utf-8")
     (tmp_path / "other.csv").write_text("kind,y,x\nc,2,1\nb,1,2\nc,0,3\nb,1,4\n", encoding="utf-8")
     config = configuration.load(
         QUICKSTART,

@@ -20,7 +20,7 @@ _TITLES = {
 
 
 def check(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Validate a config against its data and print the guarantee card. Trains and writes nothing."""
+    """Validate CONFIG against its data and print the guarantee card. Trains and writes nothing."""
     with output.told(as_json):
         from securefl import config as configuration
         from securefl.build import load_dataset
@@ -35,7 +35,7 @@ def check(config: ConfigFile, overrides: Overrides = None, as_json: Json = False
 
 
 def budget(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Tables of epsilon against noise, rounds and sample rate around a config. Reads no data, no ledger."""
+    """Tables of epsilon against noise, rounds and sample rate around CONFIG. Reads no data, no ledger."""
     with output.told(as_json):
         from securefl import config as configuration
 
@@ -95,8 +95,8 @@ def _print_budget(config: Config, tables: dict[str, tuple[BudgetRow, ...]]) -> N
     output.print_text(
         f"Target: epsilon {privacy.epsilon:g} at delta {privacy.delta:g} for one training example (add or "
         f"remove), per client over the whole run:\n{config.training.local_steps} Poisson-sampled steps per "
-        f"round, {privacy.spare_releases} spare releases included, accountant {privacy.accountant}. What other "
-        "runs spent in a shared\nledger is not in it; `securefl check` reads that.\n"
+        f"round, {privacy.spare_releases} spare releases included, accountant {privacy.accountant}. What "
+        "other runs spent in a shared\nledger is not in it; `securefl check` reads that.\n"
     )
     for name, rows in tables.items():
         plan = asdict(rows[len(rows) // 2])

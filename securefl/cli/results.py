@@ -38,7 +38,7 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Score a finished run's model on other data: the test part of a built-in set, or all rows of a file."""
+    """Score a finished run's model on DATA: a built-in set's test part, or all rows of a csv or npz file."""
     with output.told(as_json):
         from securefl import config as configuration
         from securefl.cli.given_data import read

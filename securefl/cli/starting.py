@@ -22,7 +22,7 @@ def init(
     show: Annotated[bool, typer.Option("--list", help="List the templates instead.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a commented config to edit. An existing file is never written over."""
+    """Write a commented config to edit (--list names the templates). Never writes over a file."""
     with output.told(as_json):
         names = templates()
         if show:

@@ -25,12 +25,13 @@ def print_summary(summary: Mapping[str, object], folder: Path, report: Path) -> 
 def rows(summary: Mapping[str, object]) -> list[tuple[str, str]]:
     """Names and values, in the order of interest."""
     epsilon = summary["epsilon"]
-    if summary.get("private") is False:
-        spent = "infinite: NOT PRIVATE, replayable test source"
-    elif epsilon is None:
+    if summary["privacy_unit"] == "none":
         spent = "infinite: no differential privacy"
+    elif epsilon is None:
+        spent = "infinite: NOT PRIVATE, replayable test source"
     else:
         spent = f"{_real(epsilon)} at delta {summary['delta']:g}, unit {summary['privacy_unit']}"
+    groups = "1 group" if summary["groups"] == 1 else f"{summary['groups']} groups"
     done, abandoned = summary.get("rounds_done", summary["rounds"]), summary.get("rounds_abandoned", 0)
     return [
         (
@@ -39,7 +40,7 @@ def rows(summary: Mapping[str, object]) -> list[tuple[str, str]]:
         ),
         ("epsilon", spent),
         ("rounds", f"{done} of {summary['rounds']} done, {abandoned} abandoned"),
-        ("clients", f"{summary['clients']} in {summary['groups']} groups, {summary['dropped']} dropouts"),
+        ("clients", f"{summary['clients']} in {groups}, {summary['dropped']} dropouts"),
         ("sent per client and round", f"{summary['bytes_up_per_client_per_round']:,.0f} bytes"),
         ("time", f"{summary['seconds_total']:.1f} s"),
     ]

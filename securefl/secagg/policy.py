@@ -10,7 +10,7 @@ Rules kept here:
 
 What this file does NOT do: count who really answers; every step checks that at least t members do.
 
-Reference: Bonawitz et al. 2017, theorem 6.5 (threshold against an active server); Bell et al. 2020.
+Reference: Bonawitz et al. 2017, section 6.2 (threshold against an active server); Bell et al. 2020.
 """
 
 from __future__ import annotations
