@@ -17,7 +17,7 @@ from securefl.crypto import SystemRandomness
 from securefl.encoding import quantise
 from securefl.federation import Client, LocalUpdate
 
-ROUNDS = 15
+SEED = 7
 BAD_CLIENT = 3
 FACTOR = -10.0
 CONFIG = Path(__file__).parent / "configs" / "quickstart.yaml"
@@ -40,14 +40,14 @@ def with_bad_client(honest: Mapping[int, Client]) -> dict[int, Client]:
     return {**honest, BAD_CLIENT: replace(bad, contribution=Inverted(bad.contribution))}
 
 
-def accuracy(rule: str, guard: bool) -> float:
+def accuracy(rule: str, guard: bool, seed: int = SEED) -> float:
     config = configuration.load(
         CONFIG,
         overrides=[
-            f"server.rounds={ROUNDS}",
+            f"seed={seed}",
             f"robust.rule={rule}",
             f"robust.norm_guard={str(guard).lower()}",
-            "simulation.dropout=0.0",
+            "simulation={dropout: 0.0}",
         ],
     )
     with securefl.build_federated_averaging(config, clients=with_bad_client) as process:
@@ -63,7 +63,7 @@ def main() -> None:
     for rule in ("mean", "trimmed_mean"):
         table[rule] = (accuracy(rule, guard=False), accuracy(rule, guard=True))
         print(f"{rule:<14}{table[rule][0]:>10.3f}{table[rule][1]:>10.3f}")
-    assert table["mean"][0] < 0.6, "without a guard the plain mean should have collapsed"
+    assert table["mean"][0] < 0.5, "without a guard the plain mean should have collapsed"
     assert table["trimmed_mean"][0] > table["mean"][0] + 0.2, "the trimmed mean should have held"
     assert min(table["mean"][1], table["trimmed_mean"][1]) > 0.7, "with the guard both should live"
 

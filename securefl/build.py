@@ -178,10 +178,13 @@ class Process:
             return {}
         train = self.terms.dataset.train
         scores = {
-            str(client): self.learner.evaluate(state.model, train.take(share)).accuracy
+            str(client): self.learner.evaluate(state.model, train.take(share))
             for client, share in enumerate(self.terms.shares)
         }
-        return {"client_accuracy": scores}
+        return {
+            "client_loss": {client: one.loss for client, one in scores.items()},
+            "client_accuracy": {client: one.accuracy for client, one in scores.items()},
+        }
 
 
 def build_federated_averaging(

@@ -29,7 +29,7 @@ def run(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run the federation that CONFIG describes: validate, print the guarantee card, train, write the run's folder and its report."""
+    """Run the federation of CONFIG: print its guarantee card, train, write the folder and its report."""
     with output.told(as_json):
         from securefl import config as configuration
         from securefl.run import run as play
@@ -45,7 +45,7 @@ def run(
 
 
 def resume(folder: RunFolder, as_json: Json = False) -> None:
-    """Go on with the run in DIR that was stopped. Stored answers are sent again and nothing is charged twice."""
+    """Go on with the stopped run in DIR. Stored answers are sent again, nothing is charged twice."""
     with output.told(as_json):
         from securefl.run import resume as play_on
 

@@ -1,14 +1,16 @@
 """A state as bytes: the commit point of a round.
 
-Rules kept here: safetensors for arrays, JSON in its metadata for the rest, no pickle. What is read
-back is checked against the run it is for; a checkpoint of another model is refused.
+Rules kept here: safetensors for arrays, JSON among them for the rest, no pickle. What is read back
+is checked: a hash over everything shows damage, and a checkpoint of another dimension is refused.
 
 What this file does NOT do: write files (`securefl.run`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from securefl.federation.server import State
 from securefl.secagg import Draw
 
 _VERSION = 1
+_RESTORE = "restore the run directory from a copy or start a new run"
 
 
 def state_to_bytes(state: State) -> bytes:
@@ -38,7 +41,7 @@ def state_to_bytes(state: State) -> bytes:
         "second_moment": state.moments.second,
         "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
     }
-    return save(arrays)
+    return save(arrays | {"digest": _digest(arrays)})
 
 
 def state_from_bytes(data: bytes, dim: int) -> State:
@@ -52,11 +55,11 @@ def state_from_bytes(data: bytes, dim: int) -> State:
         header = json.loads(arrays["header"].tobytes())
         version, model = header["version"], arrays["model"]
         moments = Moments(arrays["first_moment"], arrays["second_moment"])
-    except (SafetensorError, KeyError, ValueError) as cause:
-        raise RunDirectoryError(
-            "expected a securefl checkpoint, got bytes that do not read as one; "
-            "restore the run directory from a copy or start a new run"
-        ) from cause
+        intact = np.array_equal(arrays.pop("digest"), _digest(arrays))
+    except (SafetensorError, KeyError, TypeError, ValueError) as cause:
+        raise RunDirectoryError(f"expected a securefl checkpoint, got other bytes; {_RESTORE}") from cause
+    if not intact:
+        raise RunDirectoryError(f"expected the checkpoint as it was written, got a damaged one; {_RESTORE}")
     if version != _VERSION or model.shape != (dim,):
         raise RunDirectoryError(
             f"expected a version {_VERSION} checkpoint of {dim} parameters, got version {version} with "
@@ -64,6 +67,15 @@ def state_from_bytes(data: bytes, dim: int) -> State:
         )
     draw = None if header["draw"] is None else _draw_from_json(header["draw"])
     return State(header["round"], header["attempt"], header["spares_used"], model, moments, draw)
+
+
+def _digest(arrays: Mapping[str, NDArray[np.generic]]) -> NDArray[np.uint8]:
+    hasher = hashlib.sha256(b"securefl checkpoint\0")
+    for name in sorted(arrays):
+        array = arrays[name]
+        hasher.update(f"{name} {array.dtype} {array.shape}\0".encode())
+        hasher.update(np.ascontiguousarray(array).tobytes())
+    return np.frombuffer(hasher.digest(), dtype=np.uint8)
 
 
 def _draw_to_json(draw: Draw) -> dict[str, object]:

@@ -8,7 +8,8 @@ Rules kept here, in order:
   charged and the same bytes are sent again.
 - A release is marked done when a later step shows that it arrived; for the record only, it was spent
   either way.
-- Over its budget a client falls silent: it raises BudgetExceeded and nothing leaves.
+- A client that is over its budget, asked for what its policy forbids, or whose own training or data
+  fails falls silent: nothing of it leaves, nothing is charged, and the others go on without it.
 
 What this file does NOT do: know whether anybody is malicious. An attacker is another party object,
 or another `contribution`, put in from outside.
@@ -22,12 +23,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
-from securefl.errors import BudgetExceeded, PolicyError, ProtocolError
+from securefl.errors import BudgetExceeded, DataError, PolicyError, ProtocolError
 from securefl.federation.contribution import Contribution, Words
 from securefl.federation.stopwatch import Stopwatch
 from securefl.privacy.events import SampledGaussian
 from securefl.privacy.ledger import Ledger, Release
 from securefl.secagg import Member, Step, StepId, respond, step_of
+
+_REFUSALS = (ProtocolError, BudgetExceeded, DataError)
+"""What silences one client. A ledger that cannot be written is not among them: it stops everybody."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class Client:
             PolicyError: another request for a step that was answered before.
             BudgetExceeded: the contribution would pass the ledger's cap.
             ProtocolError: the request is not a sound step of the protocol.
+            DataError: its own update is not finite.
         """
         step = step_of(request)
         digest = hashlib.sha256(request).digest()
@@ -127,15 +132,16 @@ class Client:
             answer = respond(self.member, state, request, contribute)
 
         def commit() -> None:
+            # First, for it refuses a step that another process has answered in the meantime.
+            self.store.store_answer(
+                self.id, step.context, int(step.step), step.round, digest, answer.state, answer.reply
+            )
             for release in releases:
                 self._charge(release)
             if state is None:
                 self.store.forget_before(self.id, step.round)
             if self.charge is not None and step.step > Step.MASK:
                 self.store.mark_done(self.charge.run, self.id, step.round, step.attempt)
-            self.store.store_answer(
-                self.id, step.context, int(step.step), step.round, digest, answer.state, answer.reply
-            )
 
         return Prepared(answer.reply, self.store, commit)
 
@@ -164,15 +170,21 @@ def answer_all(parties: Mapping[int, Party], requests: Mapping[int, bytes]) -> A
     """Lets each party answer, makes all of it durable, and only then hands the replies over.
 
     Guarantee: no reply is returned before its intent is on disk. Parties that share a ledger file
-    share one transaction, so a whole exchange costs one sync.
+    share one transaction, so a whole exchange costs one sync; one that refuses takes no other down.
+
+    Raises:
+        LedgerError: the ledger cannot be read or written, so nothing may leave.
     """
     prepared: dict[int, Prepared] = {}
     refusals: dict[int, str] = {}
     for client, request in requests.items():
+        if client not in parties:
+            refusals[client] = "nobody takes part under this id"
+            continue
         try:
             prepared[client] = parties[client].prepare(request)
-        except (ProtocolError, BudgetExceeded) as refusal:
-            refusals[client] = f"{type(refusal).__name__}: {refusal}"
+        except _REFUSALS as refusal:
+            refusals[client] = _why(refusal)
     refusals |= _committed(prepared)
     return Answers(
         {client: one.reply for client, one in prepared.items() if client not in refusals}, refusals
@@ -180,7 +192,7 @@ def answer_all(parties: Mapping[int, Party], requests: Mapping[int, bytes]) -> A
 
 
 def _committed(prepared: Mapping[int, Prepared]) -> dict[int, str]:
-    """Makes every reply durable; says whose could not be charged after all."""
+    """Makes every reply durable; says whose could not be after all, and why."""
     refusals: dict[int, str] = {}
     with ExitStack() as transactions:
         entered: set[int] = set()
@@ -193,9 +205,13 @@ def _committed(prepared: Mapping[int, Prepared]) -> dict[int, str]:
             try:
                 with one.store.transaction():
                     one.commit()
-            except BudgetExceeded as refusal:
-                refusals[client] = f"{type(refusal).__name__}: {refusal}"
+            except _REFUSALS as refusal:
+                refusals[client] = _why(refusal)
     return refusals
+
+
+def _why(refusal: Exception) -> str:
+    return f"{type(refusal).__name__}: {refusal}"
 
 
 def _nothing() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from securefl.crypto import Identity, Randomness
-from securefl.errors import RunDirectoryError
+from securefl.errors import ProtocolError, RunDirectoryError
 from securefl.secagg import Roster
 
 
@@ -67,8 +67,13 @@ def enrolment_from_text(text: str) -> Enrolment:
             bytes.fromhex(plain["authority"]),
             bytes.fromhex(plain["signature"]),
         )
-        return Enrolment(roster, {int(entry["id"]): bytes.fromhex(entry["private"]) for entry in entries})
-    except (ValueError, KeyError, TypeError) as cause:
+        roster.check(roster.authority)
+        keys = {int(entry["id"]): bytes.fromhex(entry["private"]) for entry in entries}
+        if any(Identity.from_bytes(keys[client]).public != public for client, public in roster.keys):
+            raise ValueError("a private key is not that of its public one")
+        return Enrolment(roster, keys)
+    except (ValueError, KeyError, TypeError, ProtocolError) as cause:
         raise RunDirectoryError(
-            "expected the identities of a run in flight, got a damaged file; start a new run"
+            f"expected the identities of a run in flight, got a damaged file ({cause}); restore the run "
+            "directory from a copy or start a new run"
         ) from cause

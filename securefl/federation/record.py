@@ -44,6 +44,7 @@ class RoundRecord:
         bytes_up: bytes that each client sent in this round.
         bytes_down: bytes that each client received.
         seconds: time by phase, in seconds.
+        refusals: why a client stayed silent, in its own words; its operator's, the server never gets it.
         simulation_only: what only a simulation can know.
     """
 

@@ -1,11 +1,14 @@
 """What a round costs in bytes, measured by playing one group of the real protocol on zeros.
 
-Rules kept here: the numbers come from the messages themselves, not from a formula beside them. The
-draw of groups, once per epoch, is left out.
+Rules kept here: the numbers come from the messages themselves, not from a formula beside them. What a
+vector and a model add is their own size; what each further client of the draw adds to its evidence is
+the difference between two small draws, because every field of it has a fixed width. The draw itself,
+once per epoch, is left out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +17,18 @@ from securefl.crypto import Identity, SystemRandomness
 from securefl.encoding import FixedPoint
 from securefl.federation.contribution import MODEL_DTYPE, Words
 from securefl.federation.enrolment import enrol
-from securefl.secagg import Member, Policy, RoundPlan, aggregate, respond
+from securefl.secagg import (
+    EpochPlan,
+    Exchange,
+    Member,
+    Policy,
+    Roster,
+    RoundPlan,
+    aggregate,
+    draw_groups,
+    respond,
+    step_of,
+)
 
 _DIGEST = bytes(32)
 
@@ -34,7 +48,9 @@ class Traffic:
     vector: int
 
 
-def rehearse(encoding: FixedPoint, members: int, threshold: int, colluding: int, masking: bool) -> Traffic:
+def rehearse(
+    encoding: FixedPoint, members: int, threshold: int, colluding: int, masking: bool, cohort: int
+) -> Traffic:
     """Plays one group of the protocol and counts.
 
     Args:
@@ -43,10 +59,11 @@ def rehearse(encoding: FixedPoint, members: int, threshold: int, colluding: int,
         threshold: t.
         colluding: n_c.
         masking: whether the group is masked.
+        cohort: clients in the draw of groups; its evidence goes to everybody in every round.
     """
     short = replace(encoding, dim=1)
     source = SystemRandomness()
-    enrolment = enrol(members, source)
+    enrolment = enrol(max(members, 2), source)
     roster = enrolment.roster
     policy = Policy(
         task=_DIGEST,
@@ -60,29 +77,21 @@ def rehearse(encoding: FixedPoint, members: int, threshold: int, colluding: int,
         epoch_rounds=None,
         masking=masking,
     )
-    people = {
-        client: Member(client, Identity.from_bytes(key), roster, policy, source)
-        for client, key in enrolment.keys.items()
-    }
-    states: dict[int, bytes | None] = dict.fromkeys(people)
-
-    def exchange(requests: dict[int, bytes]) -> dict[int, bytes]:
-        replies = {}
-        for client, request in requests.items():
-            answer = respond(people[client], states[client], request, zeros)
-            states[client], replies[client] = answer.state, answer.reply
-        return replies
-
-    def zeros(model: bytes, round: int) -> Words:
-        return np.zeros(short.length, dtype=short.dtype)
-
+    drawing = replace(policy, epoch_rounds=1, draw_min=1)
+    people, drawers = (
+        {
+            client: Member(client, Identity.from_bytes(key), roster, rules, source)
+            for client, key in enrolment.keys.items()
+        }
+        for rules in (policy, drawing)
+    )
     plan = RoundPlan(
         task=_DIGEST,
         config=_DIGEST,
         roster=roster,
         round=1,
         attempt=0,
-        groups=(tuple(people),),
+        groups=(roster.ids[:members],),
         group_seed=_DIGEST,
         threshold=threshold,
         colluding=colluding,
@@ -90,10 +99,38 @@ def rehearse(encoding: FixedPoint, members: int, threshold: int, colluding: int,
         ring_bits=short.ring_bits,
         masking=masking,
     )
-    outcome = aggregate(plan, b"", exchange)[0]
+    outcome = aggregate(plan, b"", _exchange(people, short))[0]
     model_bytes = encoding.dim * MODEL_DTYPE.itemsize
     return Traffic(
         up=max(outcome.bytes_up.values()) + encoding.wire_bytes - short.wire_bytes,
-        down=max(outcome.bytes_down.values()) + model_bytes,
+        down=max(outcome.bytes_down.values()) + model_bytes + _evidence_bytes(drawers, short, roster, cohort),
         vector=encoding.wire_bytes,
     )
+
+
+def _exchange(people: Mapping[int, Member], short: FixedPoint) -> Exchange:
+    states: dict[tuple[int, bytes], bytes] = {}
+
+    def exchange(requests: dict[int, bytes]) -> dict[int, bytes]:
+        replies = {}
+        for client, request in requests.items():
+            slot = client, step_of(request).context
+            answer = respond(people[client], states.get(slot), request, zeros)
+            states[slot], replies[client] = answer.state, answer.reply
+        return replies
+
+    def zeros(model: bytes, round: int) -> Words:
+        return np.zeros(short.length, dtype=short.dtype)
+
+    return exchange
+
+
+def _evidence_bytes(drawers: Mapping[int, Member], short: FixedPoint, roster: Roster, cohort: int) -> int:
+    """Size of the evidence of a draw among `cohort` clients, from draws among one and among two."""
+
+    def drawn(clients: int) -> int:
+        plan = EpochPlan(_DIGEST, _DIGEST, roster, 1, roster.ids[:clients], groups=1, max_redraws=0)
+        return len(draw_groups(plan, _exchange(drawers, short)).evidence)
+
+    one, two = drawn(1), drawn(2)
+    return one + (cohort - 1) * (two - one)

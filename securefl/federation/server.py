@@ -127,7 +127,8 @@ def play(
     if state.round % setting.epoch_rounds == 0 and state.attempt == 0:
         state = replace(state, draw=None)
     try:
-        state = _drawn(setting, state, talk)
+        with stopwatch.measure("drawing"):
+            state = _drawn(setting, state, talk.timed(stopwatch))
         with stopwatch.measure("unmasking"):
             outcomes = aggregate(_plan(setting, state), _bytes(state.model), talk.timed(stopwatch))
         with stopwatch.measure("rule"):

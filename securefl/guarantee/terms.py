@@ -91,13 +91,21 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
     split = config.data.partition
     shares = partition(dataset, split.kind, config.clients, config.seed, alpha=split.alpha)
     weights = client_weights(config, shares)
-    dim = dim or parameter_count(model_spec(config), dataset.shape, dataset.classes)
+    if dim is None:
+        dim = parameter_count(model_spec(config), dataset.shape, dataset.classes)
     encoding = _encoding(config, weights, dim)
     budget = _budget(config, dataset)
     if budget is not None:
         _refuse_over_cap(config, dataset, budget, run)
     secagg = config.secure_aggregation
-    traffic = rehearse(encoding, encoding.members, secagg.threshold, secagg.max_colluding, secagg.masking)
+    traffic = rehearse(
+        encoding,
+        encoding.members,
+        secagg.threshold,
+        secagg.max_colluding,
+        secagg.masking,
+        config.cohort_size,
+    )
     return Terms(config, dataset, shares, dim, encoding, budget, weights, traffic)
 
 

@@ -145,4 +145,6 @@ def _round_axis(axes: Axes, rounds: Sequence[RoundRecord]) -> None:
 def _abandoned_marks(axes: Axes, rounds: Sequence[RoundRecord]) -> None:
     """A cross above every round that was abandoned."""
     lost = [at for at, line in enumerate(rounds) if line.abandoned]
+    if not lost:
+        return
     axes.plot(lost, [-0.72] * len(lost), "x", color=VERMILION, markersize=5, clip_on=False)
