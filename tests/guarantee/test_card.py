@@ -1,0 +1,71 @@
+"""The card says what the terms say, also for the configs that are easy to get wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from securefl import config as configuration
+from securefl.build import load_dataset
+from securefl.config import Config
+from securefl.guarantee import Card, Terms, abandon_probability, card, settle
+from securefl.privacy.accountant import epsilon
+
+Make = Callable[..., Config]
+CONFIGS = Path(__file__).resolve().parents[2] / "examples" / "configs"
+
+
+def settled(config: Config) -> tuple[Terms, Card]:
+    terms = settle(config, load_dataset(config))
+    return terms, card(terms)
+
+
+def text(shown: Card) -> str:
+    return shown.markdown()
+
+
+@pytest.mark.parametrize("name", ["quickstart", "no_privacy"])
+def test_every_card_ends_with_what_is_not_promised(name: str) -> None:
+    _, shown = settled(configuration.load(CONFIGS / f"{name}.yaml"))
+    assert list(shown.sections)[-1] == "Not promised"
+    assert len(shown.sections["Not promised"]) >= 4
+
+
+def test_the_epsilon_on_the_card_is_the_accountants_for_all_releases(small: Make) -> None:
+    terms, shown = settled(small())
+    assert terms.budget is not None
+    releases = ((terms.budget.event, 3 + 1),)
+    assert terms.budget.epsilon == epsilon(releases, 1e-5) <= 8.0
+    assert f"epsilon = {terms.budget.epsilon:.3f} at delta = 1e-05" in text(shown)
+    assert f"RDP as cross-check gives {epsilon(releases, 1e-5, 'rdp'):.3f}" in text(shown)
+
+
+def test_without_privacy_or_masks_the_card_says_so(small: Make) -> None:
+    _, shown = settled(small("privacy={unit: none}", "secure_aggregation.masking=false"))
+    assert "epsilon is infinite" in text(shown)
+    assert "the server sees every client's update as it is" in text(shown)
+
+
+def test_a_replayable_source_turns_every_promise_off(small: Make) -> None:
+    terms, _ = settled(small())
+    assert text(card(terms, private=False)).count("NOT PRIVATE") == 2
+    assert "spends at most" not in text(card(terms, private=False))
+
+
+def test_weights_by_examples_change_the_neighbouring_relation(small: Make) -> None:
+    _, shown = settled(small("server.weights={kind: examples, cap: 100}", "robust.rule=mean"))
+    assert "zero-out" in text(shown)
+    assert "data-set sizes are not protected" in text(shown)
+
+
+def test_the_least_number_of_groups_is_called_the_bare_median(small: Make) -> None:
+    assert "bare median" in text(settled(small())[1])
+    assert "bare median" not in text(settled(small("clients=15"))[1])
+
+
+def test_the_abandonment_estimate_is_the_binomial_one(small: Make) -> None:
+    config = small("simulation.dropout=0.1", "secure_aggregation.threshold=3")
+    # Three groups of three, every member needed: (0.9^3)^3 of the rounds are complete.
+    assert abandon_probability(config) == pytest.approx(1 - 0.9**9)
