@@ -146,7 +146,9 @@ def centralised(config: Config) -> bench.Figure:
     update = learner.train(vector, pooled.train, streams.stream("sampling"), streams.stream("noise"))
     scores = learner.evaluate((vector + update).astype(np.float32), pooled.test)
     summary = {"test_accuracy": scores.accuracy, "epsilon": None, "rounds_abandoned": 0, "dropped": 0}
-    return figure("fashion_mnist centralised", config, summary, time.perf_counter() - start)
+    row = figure("fashion_mnist centralised", config, summary, time.perf_counter() - start)
+    print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    return row
 
 
 def accuracy(row: bench.Figure) -> float:
