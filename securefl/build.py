@@ -351,6 +351,9 @@ def _setting(terms: Terms, roster: Roster, run: str) -> Setting:
         weights=server.weights.kind,
         public_weights=terms.weights,
         spare_releases=config.privacy.spare_releases,
+        rounds=server.rounds,
+        max_dropout=secagg.dropout_bound,
+        agreement=secagg.agreement,
     )
 
 
@@ -396,6 +399,7 @@ def build_clients(
 def client_policy(terms: Terms, roster: Roster, run: str) -> Policy:
     """What a client insists on, from its own copy of the config; the server may only tighten it."""
     secagg = terms.config.secure_aggregation
+    fewest = secagg.shape(terms.config.smallest_group).survivors if secagg.masking else 1
     return Policy(
         task=task_id(run),
         config=configuration.digest(terms.config),
@@ -403,12 +407,14 @@ def client_policy(terms: Terms, roster: Roster, run: str) -> Policy:
         length=terms.encoding.length,
         ring_bits=terms.encoding.ring_bits,
         threshold_min=secagg.threshold,
-        group_min=secagg.threshold if secagg.masking else 1,
+        group_min=fewest,
         colluding=secagg.max_colluding,
         epoch_rounds=secagg.epoch_rounds,
         masking=secagg.masking,
         max_redraws=secagg.max_redraws,
-        draw_min=secagg.threshold if secagg.masking else 1,
+        draw_min=fewest,
+        max_dropout=secagg.dropout_bound,
+        agreement=secagg.agreement,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from securefl.config.section import Count, Counts, Decay, Norm, Positive, Section, Whole, doc
+from securefl.secagg import HYBRID, MAX_COMPLETE, X25519, Shape, shape
 
 
 class SecureAggregation(Section):
@@ -17,14 +19,36 @@ class SecureAggregation(Section):
     ] = True
     group_size: Annotated[Count, doc("Clients per group, of which the server learns one sum.", 4, "clients")]
     threshold: Annotated[
-        Count,
+        Count | None,
         doc(
-            "Members that must answer to open a sum; 2 threshold > group_size + max_colluding.", 3, "clients"
+            "Members that must answer to open a sum; 2 threshold > group_size + max_colluding. Left out "
+            "above "
+            "64 members, where it follows from max_colluding and max_dropout.",
+            3,
+            "clients",
         ),
-    ]
+    ] = None
     max_colluding: Annotated[
         Whole, doc("Members of a group that may share what they see with the server.", 0, "clients")
     ] = 0
+    max_dropout: Annotated[
+        float | None,
+        Field(ge=0.0, lt=1.0),
+        doc(
+            "Largest part of a group that may be missing from its sum; needed above 64 members, whose graph "
+            "is sized for it. Left out: no bound but the threshold.",
+            0.1,
+            "fraction",
+        ),
+    ] = None
+    key_agreement: Annotated[
+        Literal["x25519", "x25519-mlkem768"],
+        doc(
+            "How two members agree on keys; x25519-mlkem768 also resists a quantum computer that reads "
+            "recorded rounds later, for about 3 kB more per pair and round.",
+            "x25519",
+        ),
+    ] = "x25519"
     clip_norm: Annotated[Norm, doc("L2 bound of one client's update.", 1.0)]
     bits: Annotated[int, Field(ge=4, le=32), doc("Resolution of one encoded coordinate.", 16, "bits")] = 16
     epoch_rounds: Annotated[
@@ -35,6 +59,25 @@ class SecureAggregation(Section):
         Annotated[int, Field(ge=0, le=100)],
         doc("How often a draw of groups may be repeated when a client withholds its part.", 3, "draws"),
     ] = 3
+
+    @property
+    def dropout_bound(self) -> Fraction | None:
+        """`max_dropout` as the exact decimal that was written."""
+        return None if self.max_dropout is None else Fraction(str(self.max_dropout))
+
+    @property
+    def agreement(self) -> int:
+        """The protocol's number for `key_agreement`."""
+        return HYBRID if self.key_agreement == "x25519-mlkem768" else X25519
+
+    def shape(self, members: int) -> Shape:
+        """Holders, threshold and fewest survivors of a group of so many members.
+
+        Raises:
+            ConfigError: so many members cannot keep what is asked.
+        """
+        threshold = self.threshold if members <= MAX_COMPLETE else None
+        return shape(members, threshold, self.max_colluding, self.dropout_bound)
 
 
 class Robust(Section):

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
 from securefl.robust import rows_needed
-from securefl.secagg.policy import check_threshold
+from securefl.secagg import MAX_COMPLETE, check_threshold, smallest_threshold
 from securefl.training.shapes import ModelSpec
 
 if TYPE_CHECKING:
     from securefl.config.learning import Data
     from securefl.config.root import Config
 
+_THRESHOLD = "secure_aggregation.threshold"
 _OWN_DATA = ("csv", "npz")
 _WITH_CLIENTS = (*_OWN_DATA, "heart_disease")
 _WITH_PATH = (*_OWN_DATA, "fashion_mnist")
@@ -113,11 +114,12 @@ def _check_cohort(config: Config) -> None:
 
 def _check_groups(config: Config) -> None:
     secagg = config.secure_aggregation
-    if secagg.threshold > config.smallest_group:
+    _check_threshold_given(config)
+    if secagg.threshold is not None and secagg.threshold > config.smallest_group:
         raise ConfigError(
             f"expected at most the {config.smallest_group} members of a group, got {secagg.threshold}; lower "
             "it or make the groups larger",
-            "secure_aggregation.threshold",
+            _THRESHOLD,
         )
     if not secagg.masking:
         return
@@ -127,7 +129,28 @@ def _check_groups(config: Config) -> None:
             "hides nothing. Make the groups larger, or say `masking: false` and let the server see updates",
             "secure_aggregation.group_size",
         )
-    check_threshold(config.largest_group, secagg.threshold, secagg.max_colluding)
+    if secagg.threshold is not None:
+        check_threshold(config.largest_group, secagg.threshold, secagg.max_colluding)
+    for members in (config.smallest_group, config.largest_group):
+        secagg.shape(members)
+
+
+def _check_threshold_given(config: Config) -> None:
+    """Up to 64 members the threshold is a choice; above, it follows from the group."""
+    secagg, large = config.secure_aggregation, config.largest_group > MAX_COMPLETE
+    if secagg.threshold is None and not large:
+        raise ConfigError(
+            f"expected a number of members for groups of {config.largest_group}, got nothing; "
+            f"{smallest_threshold(config.largest_group, secagg.max_colluding)} is the smallest safe one",
+            _THRESHOLD,
+        )
+    if secagg.threshold is not None and large and secagg.masking:
+        raise ConfigError(
+            f"expected nothing for groups above {MAX_COMPLETE} members, got {secagg.threshold}; leave it "
+            f"out: "
+            "it follows from max_colluding and max_dropout",
+            _THRESHOLD,
+        )
 
 
 def _check_trim(config: Config) -> None:

@@ -18,7 +18,6 @@ LATER_KEYS = {
     "agent": "agents come with a later version",
     "audit": "privacy audits come with a later version",
     "privacy.noise": "noise shared among clients comes with a later version; local DP-SGD adds its own",
-    "secure_aggregation.key_agreement": "other key agreements come with a later version; this one is x25519",
     "personalisation": "personalised models come with a later version; this one trains one global model",
     "personalization": "personalised models come with a later version; this one trains one global model",
     "secure_aggregation.aggregators": "two aggregators with norm proofs come with a later version; there is "

@@ -11,6 +11,8 @@ Example:
     True
 """
 
+from securefl.crypto.agreement import KeyPair, check_public, kem_public
+from securefl.crypto.kem import encapsulate
 from securefl.crypto.keys import AgreementKey, Identity, derive, verify
 from securefl.crypto.prg import add_mask
 from securefl.crypto.randomness import Randomness, SeededRandomness, Stream, SystemRandomness
@@ -20,14 +22,18 @@ from securefl.crypto.shamir import combine, combine_with, lagrange_at_zero, spli
 __all__ = [
     "AgreementKey",
     "Identity",
+    "KeyPair",
     "Randomness",
     "SeededRandomness",
     "Stream",
     "SystemRandomness",
     "add_mask",
+    "check_public",
     "combine",
     "combine_with",
     "derive",
+    "encapsulate",
+    "kem_public",
     "lagrange_at_zero",
     "open_sealed",
     "seal",

@@ -130,15 +130,17 @@ class AgreementKey:
         """The 32 public bytes that peers need."""
         return self._public
 
-    def agree(self, peer_public: bytes, info: bytes) -> bytes:
+    def agree(self, peer_public: bytes, info: bytes, also: bytes = b"") -> bytes:
         """32 bytes that only the two key holders know, bound to `info` and to both public keys.
+
+        `also` is a second shared secret of fixed size; the result is secret as long as one of both is.
 
         Raises:
             ProtocolError: `peer_public` has the wrong size or yields the all-zero secret.
         """
         _expect(peer_public, KEY_BYTES, "an X25519 public key")
         first, second = sorted((self._public, peer_public))
-        return derive(self._shared(peer_public), _AGREEMENT_PREFIX + first + second + info)
+        return derive(self._shared(peer_public) + also, _AGREEMENT_PREFIX + first + second + info)
 
     def _shared(self, peer_public: bytes) -> bytes:
         try:

@@ -20,9 +20,10 @@ from safetensors.numpy import load, save
 from securefl.errors import RunDirectoryError
 from securefl.federation.optimizer import Moments
 from securefl.federation.server import State
-from securefl.secagg import Draw
+from securefl.secagg import Draw, DrawEvidence
+from securefl.secagg.codec import record_from_bytes, record_to_bytes
 
-_VERSION = 1
+_VERSION = 2
 _RESTORE = "restore the run directory from a copy or start a new run"
 
 
@@ -33,6 +34,7 @@ def state_to_bytes(state: State) -> bytes:
         "round": state.round,
         "attempt": state.attempt,
         "spares_used": state.spares_used,
+        "early": {str(client): reply.hex() for client, reply in state.early.items()},
         "draw": None if state.draw is None else _draw_to_json(state.draw),
     }
     arrays: dict[str, NDArray[np.generic]] = {
@@ -66,7 +68,8 @@ def state_from_bytes(data: bytes, dim: int) -> State:
             f"{model.size}; resume with the config and the version of securefl that wrote it"
         )
     draw = None if header["draw"] is None else _draw_from_json(header["draw"])
-    return State(header["round"], header["attempt"], header["spares_used"], model, moments, draw)
+    early = {int(client): bytes.fromhex(reply) for client, reply in header["early"].items()}
+    return State(header["round"], header["attempt"], header["spares_used"], model, moments, draw, early)
 
 
 def _digest(arrays: Mapping[str, NDArray[np.generic]]) -> NDArray[np.uint8]:
@@ -85,7 +88,7 @@ def _draw_to_json(draw: Draw) -> dict[str, object]:
         "withheld": list(draw.withheld),
         "redraws": draw.redraws,
         "absent": list(draw.absent),
-        "evidence": draw.evidence.hex(),
+        "evidence": record_to_bytes(draw.evidence).hex(),
     }
 
 
@@ -96,5 +99,5 @@ def _draw_from_json(plain: dict[str, object]) -> Draw:
         withheld=tuple(plain["withheld"]),  # type: ignore[arg-type]
         redraws=int(plain["redraws"]),  # type: ignore[call-overload]
         absent=tuple(plain["absent"]),  # type: ignore[arg-type]
-        evidence=bytes.fromhex(str(plain["evidence"])),
+        evidence=record_from_bytes(DrawEvidence, bytes.fromhex(str(plain["evidence"]))),
     )

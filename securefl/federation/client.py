@@ -28,10 +28,14 @@ from securefl.federation.contribution import Contribution, Words
 from securefl.federation.stopwatch import Stopwatch
 from securefl.privacy.events import SampledGaussian
 from securefl.privacy.ledger import Ledger, Release
-from securefl.secagg import Member, Step, StepId, respond, step_of
+from securefl.secagg import Member, Step, StepId, join, respond, split, step_of
 
 _REFUSALS = (ProtocolError, BudgetExceeded, DataError)
 """What silences one client. A ledger that cannot be written is not among them: it stops everybody."""
+
+
+_ENDS_EARLIER = {Step.COMMIT: 0, Step.SHARE: int(Step.REVEAL), Step.MASK: int(Step.REVEAL)}
+"""Steps at which earlier rounds are over, and up to which step their answers stay: a draw serves an epoch."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,16 @@ class Client:
             ProtocolError: the request is not a sound step of the protocol.
             DataError: its own update is not finite.
         """
+        parts = split(request)
+        if len(parts) == 1:
+            return self._prepare(request)
+        first = self._prepare(parts[0])
+        try:
+            return _together(self.store, first, self._prepare(parts[1]))
+        except _REFUSALS:
+            return first  # what was to ride along may be asked again by itself, and refused by name
+
+    def _prepare(self, request: bytes) -> Prepared:
         step = step_of(request)
         digest = hashlib.sha256(request).digest()
         stored = self.store.stored_answer(self.id, step.context, int(step.step))
@@ -127,7 +141,7 @@ class Client:
             return self.contribution(model, round)
 
         self.store.require_open(self.id, step.round)
-        state = self.store.latest_state(self.id, step.context)
+        state = self.store.latest_state(self.id, step.after)
         with self.stopwatch.measure("masking"):
             answer = respond(self.member, state, request, contribute)
 
@@ -138,8 +152,9 @@ class Client:
             )
             for release in releases:
                 self._charge(release)
-            if state is None:
-                self.store.forget_before(self.id, step.round)
+            if step.step in _ENDS_EARLIER:
+                # Keys for a round may be asked while the round before can still be played again; shares not.
+                self.store.forget_before(self.id, step.round, _ENDS_EARLIER[step.step])
             if self.charge is not None and step.step > Step.MASK:
                 self.store.mark_done(self.charge.run, self.id, step.round, step.attempt)
 
@@ -208,6 +223,16 @@ def _committed(prepared: Mapping[int, Prepared]) -> dict[int, str]:
             except _REFUSALS as refusal:
                 refusals[client] = _why(refusal)
     return refusals
+
+
+def _together(store: Ledger, first: Prepared, second: Prepared) -> Prepared:
+    """Two replies in one envelope, durable in one transaction."""
+
+    def commit() -> None:
+        first.commit()
+        second.commit()
+
+    return Prepared(join((first.reply, second.reply)), store, commit)
 
 
 def _why(refusal: Exception) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -29,8 +30,10 @@ from securefl.secagg import (
     respond,
     step_of,
 )
+from securefl.secagg.codec import record_to_bytes
 
 _DIGEST = bytes(32)
+_LARGEST = 96
 
 
 @dataclass(frozen=True)
@@ -41,26 +44,37 @@ class Traffic:
         up: bytes that a client sends.
         down: bytes that it receives.
         vector: of `up`, the packed ring vector.
+        measured_members: clients in the group that was played.
     """
 
     up: int
     down: int
     vector: int
+    measured_members: int
 
 
-def rehearse(
-    encoding: FixedPoint, members: int, threshold: int, colluding: int, masking: bool, cohort: int
-) -> Traffic:
+@dataclass(frozen=True)
+class Grouping:
+    """What a group is like; the fields are those of a `RoundPlan`."""
+
+    members: int
+    threshold: int | None
+    colluding: int
+    max_dropout: Fraction | None
+    agreement: int
+    masking: bool
+
+
+def rehearse(encoding: FixedPoint, grouping: Grouping, cohort: int) -> Traffic:
     """Plays one group of the protocol and counts.
 
     Args:
         encoding: the ring of the vectors; a short stand-in vector is sent and the difference added.
-        members: clients in the group.
-        threshold: t.
-        colluding: n_c.
-        masking: whether the group is masked.
+        grouping: the group; a masked one above 96 members is played with 96, for a large one takes minutes.
         cohort: clients in the draw of groups; its evidence goes to everybody in every round.
     """
+    members = min(grouping.members, _LARGEST) if grouping.masking else grouping.members
+    colluding = grouping.colluding * members // grouping.members
     short = replace(encoding, dim=1)
     source = SystemRandomness()
     enrolment = enrol(max(members, 2), source)
@@ -71,11 +85,13 @@ def rehearse(
         authority=roster.authority,
         length=short.length,
         ring_bits=short.ring_bits,
-        threshold_min=threshold,
+        threshold_min=grouping.threshold,
         group_min=1,
         colluding=colluding,
         epoch_rounds=None,
-        masking=masking,
+        masking=grouping.masking,
+        max_dropout=grouping.max_dropout,
+        agreement=grouping.agreement,
     )
     drawing = replace(policy, epoch_rounds=1, draw_min=1)
     people, drawers = (
@@ -93,11 +109,13 @@ def rehearse(
         attempt=0,
         groups=(roster.ids[:members],),
         group_seed=_DIGEST,
-        threshold=threshold,
+        threshold=grouping.threshold,
         colluding=colluding,
         length=short.length,
         ring_bits=short.ring_bits,
-        masking=masking,
+        masking=grouping.masking,
+        max_dropout=grouping.max_dropout,
+        agreement=grouping.agreement,
     )
     outcome = aggregate(plan, b"", _exchange(people, short))[0]
     model_bytes = encoding.dim * MODEL_DTYPE.itemsize
@@ -105,6 +123,7 @@ def rehearse(
         up=max(outcome.bytes_up.values()) + encoding.wire_bytes - short.wire_bytes,
         down=max(outcome.bytes_down.values()) + model_bytes + _evidence_bytes(drawers, short, roster, cohort),
         vector=encoding.wire_bytes,
+        measured_members=members,
     )
 
 
@@ -114,9 +133,9 @@ def _exchange(people: Mapping[int, Member], short: FixedPoint) -> Exchange:
     def exchange(requests: dict[int, bytes]) -> dict[int, bytes]:
         replies = {}
         for client, request in requests.items():
-            slot = client, step_of(request).context
-            answer = respond(people[client], states.get(slot), request, zeros)
-            states[slot], replies[client] = answer.state, answer.reply
+            step = step_of(request)
+            answer = respond(people[client], states.get((client, step.after)), request, zeros)
+            states[client, step.context], replies[client] = answer.state, answer.reply
         return replies
 
     def zeros(model: bytes, round: int) -> Words:
@@ -126,11 +145,11 @@ def _exchange(people: Mapping[int, Member], short: FixedPoint) -> Exchange:
 
 
 def _evidence_bytes(drawers: Mapping[int, Member], short: FixedPoint, roster: Roster, cohort: int) -> int:
-    """Size of the evidence of a draw among `cohort` clients, from draws among one and among two."""
+    """What the evidence of a draw among `cohort` clients adds to none, from draws among one and among two."""
 
     def drawn(clients: int) -> int:
         plan = EpochPlan(_DIGEST, _DIGEST, roster, 1, roster.ids[:clients], groups=1, max_redraws=0)
-        return len(draw_groups(plan, _exchange(drawers, short)).evidence)
+        return len(record_to_bytes(draw_groups(plan, _exchange(drawers, short)).evidence))
 
     one, two = drawn(1), drawn(2)
-    return one + (cohort - 1) * (two - one)
+    return cohort * (two - one)

@@ -16,7 +16,8 @@ Reference: McMahan et al. 2017 (FedAvg); Bonawitz et al. 2017 (the sum); Yin et 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -30,10 +31,12 @@ from securefl.federation.record import GroupRecord, GroupStatus, RoundRecord
 from securefl.federation.stopwatch import Stopwatch
 from securefl.robust import Combined, combine, sound_rows
 from securefl.secagg import (
+    X25519,
     Draw,
     EpochPlan,
     Exchange,
     GroupOutcome,
+    Riding,
     Roster,
     RoundPlan,
     aggregate,
@@ -65,13 +68,16 @@ class Setting:
         weights: `uniform`, `public` (then `public_weights`) or `examples` (a masked coordinate).
         public_weights: declared integer weight per client.
         spare_releases: repetitions of abandoned rounds that the noise was sized for.
+        rounds: rounds of the run; after the last one nobody is asked for keys.
+        max_dropout: largest part of a group that may be missing from its sum, or None.
+        agreement: X25519 or HYBRID.
     """
 
     task: bytes
     config_digest: bytes
     roster: Roster
     groups: int
-    threshold: int
+    threshold: int | None
     colluding: int
     encoding: FixedPoint
     masking: bool
@@ -86,6 +92,9 @@ class Setting:
     weights: Literal["uniform", "public", "examples"]
     public_weights: Mapping[int, int]
     spare_releases: int
+    rounds: int
+    max_dropout: Fraction | None = None
+    agreement: int = X25519
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,7 @@ class State:
         model: the global flat vector, (dim,) float32.
         moments: the server optimiser's memory.
         draw: the groups of the current epoch, None before the first draw.
+        early: by client, the key message for the next round that came with the last one's answers.
     """
 
     round: int
@@ -107,6 +117,7 @@ class State:
     model: Vector
     moments: Moments
     draw: Draw | None
+    early: Mapping[int, bytes] = field(default_factory=dict)
 
 
 def initial_state(setting: Setting, model: Vector) -> State:
@@ -126,20 +137,26 @@ def play(
     rows: list[_Row] = []
     if state.round % setting.epoch_rounds == 0 and state.attempt == 0:
         state = replace(state, draw=None)
+    ahead = None
     try:
         with stopwatch.measure("drawing"):
             state = _drawn(setting, state, talk.timed(stopwatch))
+        ahead = _ahead(setting, state)
         with stopwatch.measure("unmasking"):
-            outcomes = aggregate(_plan(setting, state), _bytes(state.model), talk.timed(stopwatch))
+            plan, model_bytes = _plan(setting, state), _bytes(state.model)
+            early = Riding(plan, dict(state.early)) if state.attempt == 0 else None
+            outcomes = aggregate(plan, model_bytes, talk.timed(stopwatch), early=early, ahead=ahead)
         with stopwatch.measure("rule"):
             rows = [row for outcome in outcomes if (row := _row(setting, outcome)) is not None]
             combined = _combined(setting, rows)
             moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
     except (RoundAbandoned, GroupAborted) as reason:
         groups = _group_records(setting, outcomes, rows)
-        return _abandoned(setting, state), _record(state, talk, groups, None, str(reason), stopwatch)
+        after = replace(_abandoned(setting, state), early={} if ahead is None else ahead.keys)
+        return after, _record(state, talk, groups, None, str(reason), stopwatch)
     groups = _group_records(setting, outcomes, rows)
-    after = replace(state, round=state.round + 1, attempt=0, model=model, moments=moments)
+    early_keys = {} if ahead is None else ahead.keys
+    after = replace(state, round=state.round + 1, attempt=0, model=model, moments=moments, early=early_keys)
     return after, _record(state, talk, groups, combined, None, stopwatch)
 
 
@@ -193,6 +210,14 @@ def _drawn(setting: Setting, state: State, exchange: Exchange) -> State:
     return replace(state, draw=draw_groups(plan, exchange))
 
 
+def _ahead(setting: Setting, state: State) -> Riding | None:
+    """The next round, if its keys can ride on this one's answers: it has the same groups."""
+    coming = state.round + 1
+    if not setting.masking or coming % setting.epoch_rounds == 0 or coming >= setting.rounds:
+        return None
+    return Riding(_plan(setting, replace(state, round=coming, attempt=0)))
+
+
 def _plan(setting: Setting, state: State) -> RoundPlan:
     if state.draw is None:
         raise RoundAbandoned("no groups were drawn for this epoch; the next epoch draws again")
@@ -210,6 +235,8 @@ def _plan(setting: Setting, state: State) -> RoundPlan:
         length=setting.encoding.length,
         ring_bits=setting.encoding.ring_bits,
         masking=setting.masking,
+        max_dropout=setting.max_dropout,
+        agreement=setting.agreement,
     )
 
 

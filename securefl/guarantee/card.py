@@ -17,6 +17,8 @@ from securefl.config import Config
 from securefl.guarantee.terms import Terms
 from securefl.robust import rows_needed
 
+_OTHER_SIZE = " Measured in a group of {0.measured_members}; a larger one costs more by its logarithm."
+
 
 @dataclass(frozen=True)
 class Card:
@@ -102,7 +104,8 @@ def _server_lines(terms: Terms, private: bool) -> list[str]:
     secagg = config.secure_aggregation
     if not secagg.masking:
         return ["No masking: the server sees every client's update as it is."]
-    smallest = secagg.threshold - secagg.max_colluding
+    shape = secagg.shape(config.smallest_group)
+    smallest = shape.survivors - secagg.max_colluding
     honest = max(smallest - config.robust.max_malicious, 0)
     size = str(config.smallest_group)
     if config.largest_group != config.smallest_group:
@@ -113,11 +116,26 @@ def _server_lines(terms: Terms, private: bool) -> list[str]:
         "with it.",
         f"Smallest privacy set: {smallest} summed-up clients that do not collude with the server; {honest} "
         f"honest ones if all {config.robust.max_malicious} tolerated poisoners sit in that group.",
-        f"Opening a sum needs {secagg.threshold} members. Groups are drawn by commit and reveal and stay "
+        f"Opening a sum needs {_opening(config)}. Groups are drawn by commit and reveal and stay "
         f"fixed for {secagg.epoch_rounds} rounds: this slows the differencing of sums, and differential "
         "privacy is what bounds it" + ("; there is none here." if terms.budget is None else "."),
+        "Keys are agreed by X25519: whoever records a round and breaks X25519 later can open it."
+        if secagg.key_agreement == "x25519"
+        else "Keys are agreed by X25519 and ML-KEM-768: to open a recorded round later, both must be broken.",
     ]
     return lines if private else ["NOT PRIVATE: the masks of this run can be replayed.", *lines]
+
+
+def _opening(config: Config) -> str:
+    shape = config.secure_aggregation.shape(config.smallest_group)
+    if shape.holders == config.smallest_group:
+        return f"{shape.threshold} members"
+    return (
+        f"{shape.survivors} members, and of each member {shape.threshold} of its {shape.holders} neighbours "
+        "on a ring that the draw orders (2^-40 security per draw, 2^-20 correctness, for dropouts that do "
+        "not "
+        "depend on the ring)"
+    )
 
 
 def _robust_lines(terms: Terms) -> list[str]:
@@ -154,10 +172,11 @@ def _dropout_lines(terms: Terms) -> list[str]:
     secagg, config = terms.config.secure_aggregation, terms.config
     if not secagg.masking:
         return ["A client that vanishes is left out of its group's sum."]
-    borne = config.smallest_group - secagg.threshold
+    borne = config.smallest_group - secagg.shape(config.smallest_group).survivors
     lines = [
-        f"A group of {config.smallest_group} survives {borne} of its members vanishing at any step; below "
-        "the threshold it yields no mean. Its sum is exact for the survivors, or there is a typed error.",
+        f"A group of {config.smallest_group} survives {borne} of its members vanishing at any step; with "
+        f"more "
+        "of them gone it yields no mean. Its sum is exact for the survivors, or there is a typed error.",
         "A round with too few group means for its rule is abandoned: the model stays as it is, what was "
         f"charged stays charged. Up to {config.privacy.spare_releases} such rounds are played again.",
     ]
@@ -176,7 +195,8 @@ def abandon_probability(config: Config) -> float:
     share was given does no harm.
     """
     secagg, drop = config.secure_aggregation, config.simulation.dropout
-    lost = 1.0 - _binomial_tail(secagg.group_size, 1.0 - drop, secagg.threshold)
+    fewest = secagg.shape(secagg.group_size).survivors
+    lost = 1.0 - _binomial_tail(secagg.group_size, 1.0 - drop, fewest)
     needed = rows_needed(config.robust.rule, config.robust.max_malicious, 0)
     return 1.0 - _binomial_tail(config.groups, 1.0 - lost, needed)
 
@@ -191,7 +211,8 @@ def _cost_lines(terms: Terms) -> list[str]:
         f"{terms.dim:,} parameters of {encoding.bits} bits in a ring of {encoding.ring_bits} bits; overflow "
         "is impossible for the declared clients, bits and weights.",
         f"Each client sends {traffic.up:,} bytes per round ({traffic.vector:,} of them the vector) and "
-        f"receives {traffic.down:,}; the draw of groups comes on top, once per epoch.",
+        f"receives {traffic.down:,}; the draw of groups comes on top, once per epoch."
+        + ("" if traffic.measured_members == terms.config.largest_group else _OTHER_SIZE.format(traffic)),
     ]
 
 

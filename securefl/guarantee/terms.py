@@ -19,7 +19,7 @@ from securefl.config import Config
 from securefl.data import Dataset, partition
 from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
-from securefl.federation.rehearsal import Traffic, rehearse
+from securefl.federation.rehearsal import Grouping, Traffic, rehearse
 from securefl.privacy.accountant import epsilon, noise_multiplier_for
 from securefl.privacy.events import SampledGaussian
 from securefl.privacy.ledger import Ledger
@@ -100,10 +100,14 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
     secagg = config.secure_aggregation
     traffic = rehearse(
         encoding,
-        encoding.members,
-        secagg.threshold,
-        secagg.max_colluding,
-        secagg.masking,
+        Grouping(
+            members=encoding.members,
+            threshold=secagg.threshold,
+            colluding=secagg.max_colluding,
+            max_dropout=secagg.dropout_bound,
+            agreement=secagg.agreement,
+            masking=secagg.masking,
+        ),
         config.cohort_size,
     )
     return Terms(config, dataset, shares, dim, encoding, budget, weights, traffic)

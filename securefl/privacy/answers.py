@@ -85,9 +85,12 @@ def require_open(database: Database, run: str, client: int, round: int) -> None:
         )
 
 
-def forget_before(database: Database, run: str, client: int, round: int) -> None:
-    """Erases the answers of rounds before `round` and closes these rounds."""
-    database.rows("DELETE FROM answers WHERE run = ? AND client = ? AND round < ?", (run, client, round))
+def forget_before(database: Database, run: str, client: int, round: int, keep_steps: int = 0) -> None:
+    """Closes the rounds before `round` and erases their answers, but for steps up to `keep_steps`."""
+    database.rows(
+        "DELETE FROM answers WHERE run = ? AND client = ? AND round < ? AND step > ?",
+        (run, client, round, keep_steps),
+    )
     database.rows(
         "INSERT INTO closed VALUES (?, ?, ?) ON CONFLICT (run, client)"
         " DO UPDATE SET before = excluded.before WHERE excluded.before > before",

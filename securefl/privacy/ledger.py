@@ -294,10 +294,13 @@ class Ledger:
         """
         answers.require_open(self._database, self._run, client, round)
 
-    def forget_before(self, client: int, round: int) -> None:
-        """Erases the client's answers of rounds before `round` and closes these rounds for good."""
+    def forget_before(self, client: int, round: int, keep_steps: int = 0) -> None:
+        """Closes the rounds before `round` for good and erases the client's answers in them.
+
+        Answers to steps numbered up to `keep_steps` stay: later rounds start from a draw's.
+        """
         with self.transaction():
-            answers.forget_before(self._database, self._run, client, round)
+            answers.forget_before(self._database, self._run, client, round, keep_steps)
 
     def forget_all(self, client: int) -> None:
         """Erases all answers of the client and closes every round it answered: its run is over."""

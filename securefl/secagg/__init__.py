@@ -30,33 +30,45 @@ Example:
 """
 
 from securefl.secagg.draw import Draw, EpochPlan, Exchange, draw_groups
+from securefl.secagg.graph import Shape, shape, smallest_threshold
 from securefl.secagg.masking import Contribute, Words
 from securefl.secagg.member import Member
-from securefl.secagg.messages import MAX_MEMBERS
-from securefl.secagg.policy import Policy, check_threshold, smallest_threshold
+from securefl.secagg.messages import HYBRID, MAX_COMPLETE, MAX_MEMBERS, NO_DRAW, X25519, DrawEvidence
+from securefl.secagg.policy import Policy, check_threshold
 from securefl.secagg.respond import Answer, Step, StepId, respond, step_of
+from securefl.secagg.riding import Riding, join, split
 from securefl.secagg.roster import Roster
 from securefl.secagg.session import GroupOutcome, RoundPlan, aggregate
 
 __all__ = [
+    "HYBRID",
+    "MAX_COMPLETE",
     "MAX_MEMBERS",
+    "NO_DRAW",
+    "X25519",
     "Answer",
     "Contribute",
     "Draw",
+    "DrawEvidence",
     "EpochPlan",
     "Exchange",
     "GroupOutcome",
     "Member",
     "Policy",
+    "Riding",
     "Roster",
     "RoundPlan",
+    "Shape",
     "Step",
     "StepId",
     "Words",
     "aggregate",
     "check_threshold",
     "draw_groups",
+    "join",
     "respond",
+    "shape",
     "smallest_threshold",
+    "split",
     "step_of",
 ]

@@ -10,8 +10,10 @@ Rules kept here:
   most max_redraws + 1 outcomes, and failure bounds are multiplied by that number.
 - A candidate that does not commit is absent from the epoch: at that point nobody knows anything.
 - A reveal signs the list of commitments, so nobody can later count a convenient subset of them.
-- A member takes part in a round only with evidence of a draw that it contributed to itself, for the
-  epoch of the round, and only in the group that the draw gave it (or a subset that its policy bears).
+- A member takes part in a round only from the state of its own reveal: the evidence has to open every
+  commitment of the list that it signed then, for the epoch of the round, and to give the very group (or a
+  subset that its policy bears). Checking it costs hashes, no signatures: they were checked once, at the
+  reveal.
 
 What this file does NOT do: keep a server from choosing the candidates. The member's policy bounds how
 few may contribute (`draw_min`); Sybils inside the signed roster are out of scope.
@@ -19,18 +21,19 @@ few may contribute (`draw_min`); Sybils inside the signed roster are out of scop
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from securefl.errors import ConfigError, GroupAborted, PolicyError, ProtocolError
 from securefl.secagg import transcript
-from securefl.secagg.codec import record_from_bytes, record_to_bytes
 from securefl.secagg.collect import collect
 from securefl.secagg.member import Member
 from securefl.secagg.messages import (
+    NO_DRAW,
     CommitReply,
     CommitRequest,
+    Contribution,
     DrawEvidence,
     DrawTerms,
     RevealReply,
@@ -87,7 +90,7 @@ class Draw:
     withheld: tuple[int, ...]
     redraws: int
     absent: tuple[int, ...] = ()
-    evidence: bytes = b""
+    evidence: DrawEvidence = NO_DRAW
 
 
 # Server ------------------------------------------------------------------------------------------
@@ -144,15 +147,15 @@ def _play(
 
 
 def _finish(terms: DrawTerms, reveals: dict[int, RevealReply], withheld: tuple[int, ...]) -> Draw:
-    evidence = DrawEvidence(terms, tuple(reveals[client] for client in sorted(reveals)))
-    seed = _seed(evidence)
+    values = tuple(Contribution(client, reveals[client].value) for client in sorted(reveals))
+    seed = _seed(terms, values)
     return Draw(
         seed=seed,
         groups=deal(seed, tuple(sorted(reveals)), terms.groups),
         withheld=withheld,
         redraws=terms.redraw,
         absent=tuple(client for client in terms.candidates if client not in reveals),
-        evidence=record_to_bytes(evidence),
+        evidence=DrawEvidence(terms.epoch, terms.redraw, values),
     )
 
 
@@ -194,32 +197,38 @@ def reveal(member: Member, state: Committed, request: RevealRequest) -> tuple[Re
         raise PolicyError(f"expected at least {least} commitments, of candidates only, got {len(listed)}")
     for reply in request.commits:
         _check_commit(member.roster, context, reply)
-    message = _reveal_message(transcript.commits_digest(context, listed), member.id, state.value)
-    return Revealed(terms), RevealReply(member.id, state.value, member.sign("reveal", message))
+    commits = transcript.commits_digest(context, listed)
+    signature = member.sign("reveal", _reveal_message(commits, member.id, state.value))
+    return Revealed(terms, commits), RevealReply(member.id, state.value, signature)
 
 
-def check_group(member: Member, terms: Terms, evidence: bytes) -> None:
+def check_group(member: Member, drawn: Revealed | None, terms: Terms, evidence: DrawEvidence) -> None:
     """Return if a draw that the member contributed to gave it the group of these terms.
 
     Raises:
-        PolicyError: there is no such evidence, or it gives another group.
-        ProtocolError: the evidence is malformed or a signature in it is wrong.
+        PolicyError: there is no such draw, its evidence does not open, or it gives another group.
     """
     policy = member.policy
     if policy.epoch_rounds is None:
         return
-    if not evidence:
-        raise PolicyError("expected evidence of a draw of groups, got none; put Draw.evidence into the plan")
-    drawn = _verified(evidence, member.roster)
-    _check_draw(member, drawn.terms)
+    if drawn is None:
+        raise PolicyError(
+            "expected a round of an epoch whose draw this member took part in, got another; stop"
+        )
     first = drawn.terms.epoch
     if not first <= terms.round < first + policy.epoch_rounds:
         raise PolicyError(f"expected a draw for round {terms.round}, got one for {first} on; draw anew")
-    if len(drawn.contributors) < policy.draw_min or member.id not in drawn.contributors:
-        raise PolicyError("expected a draw that enough members and this one contributed to, got another")
-    if terms.group >= len(drawn.groups) or not set(terms.members) <= set(drawn.groups[terms.group]):
+    if (evidence.epoch, evidence.redraw) != (first, drawn.terms.redraw):
+        raise PolicyError("expected the evidence of the draw that this member signed, got another's; stop")
+    seed, groups = _opened(drawn, evidence.values)
+    if len(evidence.values) < policy.draw_min:
+        raise PolicyError(
+            f"expected at least {policy.draw_min} contributions, got {len(evidence.values)}; stop"
+        )
+    if terms.group >= len(groups) or not set(terms.members) <= set(groups[terms.group]):
         raise PolicyError(f"expected members of the drawn group {terms.group}, got {terms.members}")
-    _same_seed(drawn.seed, terms.group_seed)
+    if seed != terms.group_seed:
+        raise PolicyError("expected the group seed of the draw, got another; nothing was sent")
 
 
 def deal(seed: bytes, members: tuple[int, ...], groups: int) -> tuple[tuple[int, ...], ...]:
@@ -228,27 +237,15 @@ def deal(seed: bytes, members: tuple[int, ...], groups: int) -> tuple[tuple[int,
     return tuple(tuple(sorted(order[group::groups])) for group in range(groups))
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    terms: DrawTerms
-    seed: bytes
-    contributors: frozenset[int]
-    groups: tuple[tuple[int, ...], ...]
-
-
 @lru_cache(maxsize=8)  # a pure function: the members that one process simulates check the same evidence
-def _verified(evidence: bytes, roster: Roster) -> _Drawn:
-    record = record_from_bytes(DrawEvidence, evidence)
-    context = transcript.draw_context(record.terms)
-    senders = tuple(reply.sender for reply in record.reveals)
-    commits = [(one.sender, transcript.commitment(context, one.sender, one.value)) for one in record.reveals]
-    digest = transcript.commits_digest(context, commits)
-    for reply in record.reveals:
-        _check_reveal(roster, digest, reply)
-    if not 1 <= record.terms.groups <= len(senders) or not set(senders) <= set(record.terms.candidates):
-        raise PolicyError("expected a draw among its candidates with a member for every group, got another")
-    seed = _seed(record)
-    return _Drawn(record.terms, seed, frozenset(senders), deal(seed, senders, record.terms.groups))
+def _opened(drawn: Revealed, values: tuple[Contribution, ...]) -> tuple[bytes, tuple[tuple[int, ...], ...]]:
+    """Seed and groups of a draw whose evidence opens all commitments that the member signed."""
+    terms, context = drawn.terms, transcript.draw_context(drawn.terms)
+    commits = [(one.sender, transcript.commitment(context, one.sender, one.value)) for one in values]
+    if transcript.commits_digest(context, commits) != drawn.commits:
+        raise PolicyError("expected values that open the commitments of the draw, got others; stop")
+    seed = _seed(terms, values)
+    return seed, deal(seed, tuple(one.sender for one in values), terms.groups)
 
 
 def _check_draw(member: Member, terms: DrawTerms) -> None:
@@ -281,12 +278,8 @@ def _reveal_message(commits: bytes, sender: int, value: bytes) -> bytes:
     return transcript.digest("reveal message", commits, transcript.number(sender), value)
 
 
-def _seed(evidence: DrawEvidence) -> bytes:
-    context = transcript.draw_context(evidence.terms)
-    values = (transcript.number(reply.sender) + reply.value for reply in evidence.reveals)
-    return transcript.digest("group seed", context, *values)
-
-
-def _same_seed(own: bytes, theirs: bytes) -> None:
-    if own != theirs:
-        raise PolicyError("expected the group seed of the draw, got another; nothing was sent")
+def _seed(terms: DrawTerms, values: Iterable[Contribution]) -> bytes:
+    context = transcript.draw_context(terms)
+    return transcript.digest(
+        "group seed", context, *(transcript.number(one.sender) + one.value for one in values)
+    )

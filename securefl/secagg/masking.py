@@ -1,6 +1,6 @@
 """A member's third step: check what the others shared, compute the vector, mask it.
 
-    y = x + PRG(own seed) + sum over peers v of +-PRG(pair seed with v)      (mod 2^ring_bits)
+    y = x + PRG(own seed) + sum over dealing neighbours v of +-PRG(pair seed with v)      (mod 2^ring_bits)
 
 Rules kept here:
 - Every box is opened and both its shares are held against the dealer's signed hashes BEFORE the vector
@@ -16,17 +16,18 @@ Reference: Bonawitz et al. 2017, figure 4, round 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from securefl.crypto import AgreementKey, add_mask, derive, open_sealed
+from securefl.crypto import KeyPair, add_mask, derive
 from securefl.encoding.packing import pack
 from securefl.errors import PeerFault, PolicyError, ProtocolError
 from securefl.secagg import transcript, tree
-from securefl.secagg.codec import record_from_bytes
+from securefl.secagg.boxes import open_box
 from securefl.secagg.draw import check_group
+from securefl.secagg.graph import graph_of
 from securefl.secagg.member import Member
 from securefl.secagg.messages import (
     AdvertiseReply,
@@ -38,9 +39,10 @@ from securefl.secagg.messages import (
     PlainRequest,
     Terms,
 )
+from securefl.secagg.offers import accept, offers_to
 from securefl.secagg.policy import check_terms
-from securefl.secagg.setup import hashes
-from securefl.secagg.states import Finished, Holding, Masked, Shared, SharePair
+from securefl.secagg.setup import hashes, key_pair
+from securefl.secagg.states import Finished, Holding, Masked, Revealed, Shared, SharePair
 
 Words = NDArray[np.unsignedinteger]
 Contribute = Callable[[bytes, int], Words]
@@ -53,33 +55,32 @@ def mask(
     """Step 3: the masked vector.
 
     Raises:
-        PeerFault: a dealer's signature, box or share is wrong.
+        PeerFault: a dealer's signature, box, share or offer is wrong.
         PolicyError: too few dealers are left, or a stranger is among them.
         ProtocolError: `contribute` gave no vector of the agreed shape.
     """
     terms = state.terms
-    keys = transcript.keys_digest(transcript.context(terms), state.keys)
-    publics = {reply.sender: reply for reply in state.keys}
-    dealers = sorted([member.id, *(delivery.dealer for delivery in request.deliveries)])
-    if len(set(dealers)) != len(dealers) or not set(dealers) <= set(publics):
-        raise PolicyError(f"expected other members that advertised keys as dealers, got {dealers}; stop")
-    if len(dealers) < terms.threshold:
-        raise PolicyError(f"expected at least {terms.threshold} dealers, got {len(dealers)}; stop")
-    roots, pairs = {member.id: state.own_root}, {member.id: state.own_pair}
+    keys = transcript.keys_digest(transcript.context(terms), state.keys_root)
+    dealers = _dealers(member, state, request)
+    roots, holdings = {member.id: state.own_root}, list(state.own)
+    channel = key_pair(terms, state.channel_private)
     for delivery in request.deliveries:
-        dealer = delivery.dealer
-        roots[dealer], pairs[dealer] = _accept(member, state, keys, publics[dealer], delivery)
-    session = transcript.session(keys, [(dealer, roots[dealer]) for dealer in dealers], request.model)
+        root, pair = _accept(member, state, keys, channel, dealers[delivery.dealer], delivery)
+        roots[delivery.dealer] = root
+        holdings.append(Holding(delivery.dealer, pair))
+    session = transcript.session(keys, _dealers_root(member, terms, keys, roots, request), request.model)
     # Everything that can fail comes before the contribution, which costs time and privacy budget.
-    seeds = _mask_seeds(member, state, session, [publics[dealer] for dealer in dealers])
+    seeds = _mask_seeds(member, state, keys, session, dealers, request.deliveries)
     words = _contribution(terms, contribute, request.model)
     for seed, sign in seeds:
         add_mask(words, seed, sign)
-    holdings = tuple(Holding(dealer, pairs[dealer]) for dealer in dealers)
-    return Masked(terms, session, holdings), MaskReply(member.id, *_signed(member, terms, session, words))
+    kept = tuple(sorted(holdings, key=lambda holding: holding.dealer))
+    return Masked(terms, session, kept), MaskReply(member.id, *_signed(member, terms, session, words))
 
 
-def send_plain(member: Member, request: PlainRequest, contribute: Contribute) -> tuple[Finished, PlainReply]:
+def send_plain(
+    member: Member, drawn: Revealed | None, request: PlainRequest, contribute: Contribute
+) -> tuple[Finished, PlainReply]:
     """The only step of an unmasked round.
 
     Raises:
@@ -89,7 +90,7 @@ def send_plain(member: Member, request: PlainRequest, contribute: Contribute) ->
     if terms.masking:
         raise PolicyError("expected plain terms for a plain vector, got masked ones; discard the request")
     check_terms(member.policy, member.roster, member.id, terms)
-    check_group(member, terms, request.evidence)
+    check_group(member, drawn, terms, request.evidence)
     session = transcript.plain_session(transcript.context(terms), request.model)
     words = _contribution(terms, contribute, request.model)
     return Finished(terms), PlainReply(member.id, *_signed(member, terms, session, words))
@@ -100,28 +101,43 @@ def ring_dtype(ring_bits: int) -> type[np.uint32] | type[np.uint64]:
     return np.uint32 if ring_bits <= 32 else np.uint64
 
 
+def _dealers(member: Member, state: Shared, request: MaskRequest) -> dict[int, AdvertiseReply]:
+    """The key messages of the other dealers, by id."""
+    graph, keys = graph_of(state.terms), {reply.sender: reply for reply in state.keys}
+    dealers = [delivery.dealer for delivery in request.deliveries]
+    if member.id in dealers or not set(dealers) <= set(keys):
+        raise PolicyError(f"expected other members that advertised keys as dealers, got {dealers}; stop")
+    left = {*dealers, member.id}.intersection(graph.holders(member.id))
+    if len(left) < state.terms.threshold:
+        raise PolicyError(f"expected at least {state.terms.threshold} dealers, got {len(left)}; stop")
+    return {dealer: keys[dealer] for dealer in dealers}
+
+
+def _dealers_root(
+    member: Member, terms: Terms, keys: bytes, roots: Mapping[int, bytes], request: MaskRequest
+) -> bytes:
+    """The root over all dealers, by the leaves that the member knows and the request's proof."""
+    graph = graph_of(terms)
+    leaves = {
+        graph.place[one]: transcript.dealer_leaf(keys, one, roots.get(one)) for one in graph.around(member.id)
+    }
+    return tree.climb(leaves, len(graph.order), request.proof)
+
+
 def _accept(
-    member: Member, state: Shared, keys: bytes, dealer: AdvertiseReply, delivery: Delivery
+    member: Member, state: Shared, keys: bytes, channel: KeyPair, dealer: AdvertiseReply, delivery: Delivery
 ) -> tuple[bytes, SharePair]:
     """The dealer's root and its shares for this holder, all checks done."""
-    holders = [reply.sender for reply in state.keys]
-    leaf = transcript.deal_leaf(keys, dealer.sender, _deal_of(delivery, member.id))
-    root = tree.climb(leaf, holders.index(member.id), len(holders), delivery.path)
+    holders = graph_of(state.terms).holders(dealer.sender)
+    deal = Deal(member.id, delivery.key_hash, delivery.seed_hash, delivery.box, delivery.offer)
+    leaf = transcript.deal_leaf(keys, dealer.sender, member.id, deal)
+    root = tree.climb({holders.index(member.id): leaf}, len(holders), delivery.proof)
     message = transcript.root_message(keys, dealer.sender, root)
     transcript.check_signature(member.roster, dealer.sender, "share", message, delivery.signature)
-    data = transcript.box_data(keys, dealer.sender, member.id)
-    try:
-        key = AgreementKey.from_bytes(state.channel_private).agree(dealer.channel_public, data)
-        pair = record_from_bytes(SharePair, open_sealed(key, delivery.box, data))
-    except ProtocolError as error:
-        raise PeerFault(dealer.sender, f"its signed box for {member.id} does not open: {error}") from error
+    pair = open_box(channel, keys, dealer, member.id, delivery.box)
     if hashes(keys, dealer.sender, member.id, pair) != (delivery.key_hash, delivery.seed_hash):
         raise PeerFault(dealer.sender, f"its shares for {member.id} are not those of its signed hashes")
     return root, pair
-
-
-def _deal_of(delivery: Delivery, holder: int) -> Deal:
-    return Deal(holder, delivery.key_hash, delivery.seed_hash, delivery.box)
 
 
 def _contribution(terms: Terms, contribute: Contribute, model: bytes) -> Words:
@@ -137,15 +153,23 @@ def _contribution(terms: Terms, contribute: Contribute, model: bytes) -> Words:
 
 
 def _mask_seeds(
-    member: Member, state: Shared, session: bytes, dealers: list[AdvertiseReply]
+    member: Member,
+    state: Shared,
+    keys: bytes,
+    session: bytes,
+    dealers: Mapping[int, AdvertiseReply],
+    deliveries: tuple[Delivery, ...],
 ) -> list[tuple[bytes, int]]:
     """Seed and sign of the own mask and of the mask shared with every other dealer."""
-    own = AgreementKey.from_bytes(state.mask_private)
+    own = key_pair(state.terms, state.mask_private)
+    halves = {made.peer: made.secret for made in state.pair_secrets}
     seeds = [(self_seed(state.seed, session, member.id), 1)]
-    for peer in dealers:
-        if peer.sender != member.id:
-            seed = pair_seed(own, peer.mask_public, session, member.id, peer.sender)
-            seeds.append((seed, pair_sign(member.id, peer.sender)))
+    for delivery in deliveries:
+        peer, half = delivery.dealer, halves.get(delivery.dealer, b"")
+        if offers_to(state.terms, peer, member.id):
+            half = accept(own, keys, peer, member.id, delivery.offer)
+        seed = pair_seed(own, dealers[peer].mask_public, half, session, (member.id, peer))
+        seeds.append((seed, pair_sign(member.id, peer)))
     return seeds
 
 
@@ -154,9 +178,12 @@ def self_seed(seed: bytes, session: bytes, member: int) -> bytes:
     return derive(seed, transcript.self_label(session, member))
 
 
-def pair_seed(key: AgreementKey, peer_public: bytes, session: bytes, member: int, peer: int) -> bytes:
-    """The seed of the mask that two members share in one session; either mask key gives it."""
-    return key.agree(peer_public, transcript.pair_label(session, member, peer))
+def pair_seed(key: KeyPair, peer_public: bytes, half: bytes, session: bytes, pair: tuple[int, int]) -> bytes:
+    """The seed of the mask that a pair shares in one session; either mask key gives it.
+
+    `half` is the KEM half of a hybrid pair, else empty.
+    """
+    return key.agree(peer_public, transcript.pair_label(session, *pair), half)
 
 
 def pair_sign(member: int, peer: int) -> int:

@@ -9,8 +9,9 @@ What this file does NOT do: hold protocol state. That is bytes, and belongs to w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from securefl.crypto import Identity, Randomness
+from securefl.crypto import Identity, Randomness, derive
 from securefl.errors import PolicyError
 from securefl.secagg.policy import Policy
 from securefl.secagg.roster import Roster
@@ -42,6 +43,11 @@ class Member:
         self.roster.check(self.policy.authority)
         if dict(self.roster.keys).get(self.id) != self.identity.public:
             raise PolicyError(f"expected the own key under {self.id} in the roster, got another; enrol first")
+
+    @cached_property
+    def storage_key(self) -> bytes:
+        """32 bytes under which its states rest; nobody without its identity key has them."""
+        return derive(self.identity.private_bytes, tag("storage"))
 
     def sign(self, purpose: str, message: bytes) -> bytes:
         """The member's signature over a transcript message, for one purpose."""

@@ -18,15 +18,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, cast
 
+from securefl.crypto.kem import KEM_CIPHERTEXT_BYTES, KEM_PUBLIC_BYTES
 from securefl.crypto.keys import KEY_BYTES, SIGNATURE_BYTES
+from securefl.crypto.seal import OVERHEAD_BYTES
 from securefl.crypto.shamir import SHARE_BYTES
 from securefl.secagg.codec import Blob, Fixed, Format, Many, Uint
 
-MAX_MEMBERS = 64
-"""Largest masked group: every pair of members shares a mask (complete graph)."""
-MAX_PLAIN_MEMBERS = 1 << 14
-MAX_TREE_DEPTH = 6
+MAX_COMPLETE = 64
+"""Largest group in which every pair of members shares a mask; above, neighbours on a ring do."""
+MAX_MEMBERS = 1 << 14
+MAX_PROOF = 1 << 14
 SALT_BYTES = 16
+X25519, HYBRID = 0, 1
+"""Key agreements: X25519 alone, or with ML-KEM-768 beside it."""
 MAX_BLOB_BYTES = (1 << 32) - 1
 
 ClientId = Annotated[int, Uint(4)]
@@ -34,12 +38,14 @@ Number = Annotated[int, Uint(4)]
 Small = Annotated[int, Uint(1)]
 Digest = Annotated[bytes, Fixed(32)]
 Key = Annotated[bytes, Fixed(KEY_BYTES)]
+Public = Annotated[bytes, Blob(KEY_BYTES + KEM_PUBLIC_BYTES)]
+Box = Annotated[bytes, Blob(256 + KEM_CIPHERTEXT_BYTES)]
+Proof = Annotated[tuple[Digest, ...], Many(MAX_PROOF, sequence=True)]
 Signature = Annotated[bytes, Fixed(SIGNATURE_BYTES)]
 Share = Annotated[bytes, Fixed(SHARE_BYTES)]
 Salt = Annotated[bytes, Fixed(SALT_BYTES)]
 Vector = Annotated[bytes, Blob(MAX_BLOB_BYTES)]
 Members = Annotated[tuple[ClientId, ...], Many(MAX_MEMBERS)]
-Cohort = Annotated[tuple[ClientId, ...], Many(MAX_PLAIN_MEMBERS)]
 
 SEED_KIND = 1
 """A share of a survivor's self-mask seed."""
@@ -60,7 +66,7 @@ class DrawTerms:
     epoch: Number
     redraw: Number
     groups: Number
-    candidates: Cohort
+    candidates: Members
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class RevealRequest:
     slot: Digest
     epoch: Number
     redraw: Number
-    commits: Annotated[tuple[CommitReply, ...], Many(MAX_PLAIN_MEMBERS)]
+    commits: Annotated[tuple[CommitReply, ...], Many(MAX_MEMBERS)]
 
 
 @dataclass(frozen=True)
@@ -99,11 +105,24 @@ class RevealReply:
 
 
 @dataclass(frozen=True)
-class DrawEvidence:
-    """A finished draw that anybody with the roster can check."""
+class Contribution:
+    """What one candidate put into a draw."""
 
-    terms: DrawTerms
-    reveals: Annotated[tuple[RevealReply, ...], Many(MAX_PLAIN_MEMBERS)]
+    sender: ClientId
+    value: Digest
+
+
+@dataclass(frozen=True)
+class DrawEvidence:
+    """A finished draw, for whoever took part in it: it holds the values against the commitments it signed."""
+
+    epoch: Number
+    redraw: Number
+    values: Annotated[tuple[Contribution, ...], Many(MAX_MEMBERS)]
+
+
+NO_DRAW = DrawEvidence(0, 0, ())
+"""Where the members' policy does not ask for a draw."""
 
 
 # The round ---------------------------------------------------------------------------------------
@@ -111,7 +130,11 @@ class DrawEvidence:
 
 @dataclass(frozen=True)
 class Terms:
-    """What one group's sum is about; hashed into the context digest. `masking` is 0 or 1."""
+    """What one group's sum is about; hashed into the context digest.
+
+    `holders`, `threshold` and `survivors` are the graph's k, t and fewest members in a sum; `masking` is 0
+    or 1.
+    """
 
     task: Digest
     config: Digest
@@ -119,9 +142,12 @@ class Terms:
     round: Number
     attempt: Number
     group: Number
-    members: Cohort
+    members: Members
+    holders: Number
     threshold: Number
+    survivors: Number
     colluding: Number
+    agreement: Small
     length: Number
     ring_bits: Small
     masking: Small
@@ -133,7 +159,7 @@ class AdvertiseRequest:
     """Opens a round: its terms and the evidence that the group was drawn."""
 
     terms: Terms
-    evidence: Vector
+    evidence: DrawEvidence
 
 
 @dataclass(frozen=True)
@@ -141,30 +167,51 @@ class AdvertiseReply:
     """Two fresh public keys and a commitment to the self-mask seed."""
 
     sender: ClientId
-    channel_public: Key
-    mask_public: Key
+    channel_public: Public
+    mask_public: Public
     seed_commitment: Digest
     signature: Signature
 
 
 @dataclass(frozen=True)
 class ShareRequest:
-    """Everybody's keys."""
+    """The keys of a member and its holders, with the proof that they are among all keys of the group."""
 
     slot: Digest
     round: Number
     attempt: Number
     keys: Annotated[tuple[AdvertiseReply, ...], Many(MAX_MEMBERS)]
+    proof: Proof
+
+
+@dataclass(frozen=True)
+class PairOffer:
+    """The KEM half of the secret behind the mask of a pair.
+
+    The ciphertext is for the holder; `sealed` keeps the secret for whoever rebuilds the dealer's mask key,
+    for an encapsulation cannot be repeated; the signed commitment shows a wrong one in either place.
+    """
+
+    ciphertext: Annotated[bytes, Fixed(KEM_CIPHERTEXT_BYTES)]
+    sealed: Annotated[bytes, Fixed(KEY_BYTES + OVERHEAD_BYTES)]
+    commitment: Digest
+
+
+Offer = Annotated[bytes, Blob(KEM_CIPHERTEXT_BYTES + KEY_BYTES + OVERHEAD_BYTES + 32)]
 
 
 @dataclass(frozen=True)
 class Deal:
-    """One holder's two shares: salted hashes for all to see, the shares in a box for the holder."""
+    """One holder's two shares: salted hashes for all to see, the shares in a box for the holder.
+
+    `offer` is a `PairOffer` from the lower id to the higher one under hybrid agreement, else empty.
+    """
 
     holder: ClientId
     key_hash: Digest
     seed_hash: Digest
-    box: Annotated[bytes, Blob(256)]
+    box: Box
+    offer: Offer
 
 
 @dataclass(frozen=True)
@@ -183,19 +230,24 @@ class Delivery:
     dealer: ClientId
     key_hash: Digest
     seed_hash: Digest
-    box: Annotated[bytes, Blob(256)]
-    path: Annotated[tuple[Digest, ...], Many(MAX_TREE_DEPTH, sequence=True)]
+    box: Box
+    offer: Offer
+    proof: Proof
     signature: Signature
 
 
 @dataclass(frozen=True)
 class MaskRequest:
-    """The other dealers' shares for this holder, and the global model."""
+    """The other dealers' shares for this holder, and the global model.
+
+    `proof` shows that the dealers' roots are among those of the whole group.
+    """
 
     slot: Digest
     round: Number
     attempt: Number
     deliveries: Annotated[tuple[Delivery, ...], Many(MAX_MEMBERS)]
+    proof: Proof
     model: Vector
 
 
@@ -228,7 +280,7 @@ class ConfirmReply:
 
 @dataclass(frozen=True)
 class UnmaskRequest:
-    """At least `threshold` signatures over one list of survivors."""
+    """Signatures over one list of survivors, at least `threshold` by the holders of each dealer concerned."""
 
     slot: Digest
     round: Number
@@ -260,7 +312,7 @@ class PlainRequest:
     """Asks for an unmasked vector; refused by every member whose policy has masking on."""
 
     terms: Terms
-    evidence: Vector
+    evidence: DrawEvidence
     model: Vector
 
 

@@ -1,14 +1,19 @@
 """What one member insists on. A request may only tighten it.
 
 Rules kept here:
-- Threshold, group size and assumed corruption may go up, never down. Task, config, roster, ring and
-  length are fixed. A plain request is refused where masking is on.
-- 2t > k + n_c, for k holders (the members of the group, oneself included), threshold t and n_c holders
-  that collude with the server: then two different lists of survivors cannot both collect t signatures,
-  because honest members sign one list only.
+- Threshold, group size, assumed corruption and fewest survivors may go up, never down. Task, config,
+  roster, ring, length and key agreement are fixed, for there is no order among them. A plain request is
+  refused where masking is on.
+- The graph is the one that the members, their colluders and dropouts give (`graph`); nobody picks it.
+- 2t > k + n_c in a complete graph of k holders (the members of the group, oneself included) of which n_c
+  collude with the server: then two different lists of survivors cannot both collect t signatures, because
+  honest members sign one list only. Above 64 members the same holds with the colluding holders of a random
+  neighbourhood in place of n_c.
 - t - n_c >= 2: at least two members outside the coalition are in every sum that opens.
+- Encoding and noise are no terms of a request at all: they are the member's own, and its config digest has
+  to be everybody's.
 
-What this file does NOT do: count who really answers; every step checks that at least t members do.
+What this file does NOT do: count who really answers; every step checks that at least t holders do.
 
 Reference: Bonawitz et al. 2017, section 6.2 (threshold against an active server); Bell et al. 2020.
 """
@@ -16,9 +21,11 @@ Reference: Bonawitz et al. 2017, section 6.2 (threshold against an active server
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from securefl.errors import ConfigError, PolicyError
-from securefl.secagg.messages import MAX_MEMBERS, Terms
+from securefl.secagg.graph import shape, smallest_threshold
+from securefl.secagg.messages import MAX_COMPLETE, X25519, Terms
 from securefl.secagg.roster import Roster
 
 _THRESHOLD_PATH = "secure_aggregation.threshold"
@@ -34,9 +41,13 @@ class Policy:
         authority: public key of whoever signs the roster.
         length: coordinates of a vector.
         ring_bits: bits per coordinate.
-        threshold_min: smallest threshold t that the member accepts.
+        threshold_min: smallest threshold t that the member accepts in a complete graph; None for the smallest
+            safe one. Above 64 members t follows from the group.
         group_min: smallest group that it takes part in.
         colluding: n_c, members of a group that it assumes to collude with the server.
+        max_dropout: largest part of a group that may be missing from a sum; None for no bound but t, which is
+            possible up to 64 members only.
+        agreement: X25519 or HYBRID.
         epoch_rounds: rounds for which a drawn group stays fixed; None if groups are not drawn at all
             (then whoever names the members chooses the company: say so where you set it).
         masking: whether its vector may leave only under a mask.
@@ -49,36 +60,23 @@ class Policy:
     authority: bytes
     length: int
     ring_bits: int
-    threshold_min: int
+    threshold_min: int | None
     group_min: int
     colluding: int
     epoch_rounds: int | None
     masking: bool = True
+    max_dropout: Fraction | None = None
+    agreement: int = X25519
     max_redraws: int = 3
     draw_min: int = 2
 
 
-def smallest_threshold(members: int, colluding: int) -> int:
-    """The smallest t with 2t > k + n_c and t - n_c >= 2.
-
-    Example:
-        >>> smallest_threshold(4, 0), smallest_threshold(10, 2)
-        (3, 7)
-    """
-    return max((members + colluding) // 2 + 1, colluding + 2)
-
-
 def check_threshold(members: int, threshold: int, colluding: int) -> None:
-    """Return if a masked group of this shape keeps its promises.
+    """Return if a masked group with a complete graph keeps its promises.
 
     Raises:
-        ConfigError: the group is too large, or the threshold is out of range for it.
+        ConfigError: the threshold is out of range for it.
     """
-    if members > MAX_MEMBERS:
-        raise ConfigError(
-            f"expected at most {MAX_MEMBERS} members in a masked group, got {members}; make more groups",
-            "secure_aggregation.group_size",
-        )
     least = smallest_threshold(members, colluding)
     if threshold < least:
         raise ConfigError(
@@ -110,12 +108,25 @@ def check_terms(policy: Policy, roster: Roster, member: int, terms: Terms) -> No
         raise PolicyError(f"expected a group of roster members with {member} in it, got {terms.members}")
     _at_least("group members", policy.group_min, len(terms.members))
     if terms.masking:
-        _at_least("threshold", policy.threshold_min, terms.threshold)
         _at_least("assumed colluding members", policy.colluding, terms.colluding)
+        _same("key agreement", policy.agreement, terms.agreement)
         try:
-            check_threshold(len(terms.members), terms.threshold, terms.colluding)
+            _check_graph(policy, terms)
         except ConfigError as error:
             raise PolicyError(f"the round's terms are unsafe: {error}") from error
+
+
+def _check_graph(policy: Policy, terms: Terms) -> None:
+    members = len(terms.members)
+    threshold = None
+    if members <= MAX_COMPLETE:
+        _at_least("threshold", policy.threshold_min or 1, terms.threshold)
+        check_threshold(members, terms.threshold, terms.colluding)
+        threshold = terms.threshold
+    own = shape(members, threshold, terms.colluding, policy.max_dropout)
+    _same("number of holders", own.holders, terms.holders)
+    _same("threshold of a graph of this size", own.threshold, terms.threshold)
+    _at_least("survivors of a sum", own.survivors, terms.survivors)
 
 
 def _same(noun: str, own: str | int, theirs: str | int) -> None:

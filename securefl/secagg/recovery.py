@@ -4,7 +4,8 @@ Rules kept here:
 - An opened share is held against its dealer's signed hash: a mismatch is the holder's fault.
 - A rebuilt secret is held against what its dealer advertised: since every share matched, a mismatch is
   the dealer's fault. There is no search over subsets of shares.
-- The interpolation weights are computed once for all dealers: they have the same holders.
+- A KEM half that does not match its commitment is its offerer's fault.
+- Interpolation weights are computed once per set of holders: in a complete graph, once.
 
 What this file does NOT do: decide whether enough holders are left (`server`).
 
@@ -14,13 +15,16 @@ Reference: Bonawitz et al. 2017, figure 4, round 4.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
-from securefl.crypto import AgreementKey, combine_with, lagrange_at_zero
-from securefl.errors import PeerFault, ProtocolError
+from securefl.crypto import combine_with, lagrange_at_zero
+from securefl.errors import GroupAborted, PeerFault, ProtocolError
 from securefl.secagg import transcript
+from securefl.secagg.graph import graph_of
 from securefl.secagg.masking import pair_seed, pair_sign, self_seed
-from securefl.secagg.messages import KEY_KIND, SEED_KIND, Opening, UnmaskReply
-from securefl.secagg.setup import point
+from securefl.secagg.messages import KEY_KIND, SEED_KIND, AdvertiseReply, Terms, UnmaskReply
+from securefl.secagg.offers import accept, offers_to, recover
+from securefl.secagg.setup import key_pair, point
 from securefl.secagg.stages import Confirming, keys_digest
 
 
@@ -41,9 +45,11 @@ def check_openings(
     Raises:
         ProtocolError: it opened something else; the holder is at fault.
     """
-    if [opening.dealer for opening in reply.openings] != [dealt.sender for dealt in state.shares]:
-        raise ProtocolError("expected one share of every dealer, got another list")
-    keys, holder = keys_digest(state.group, state.keys), reply.sender
+    holder = reply.sender
+    held = set(graph_of(state.group.terms).holders(holder))
+    if [opening.dealer for opening in reply.openings] != [one for one in state.dealers if one in held]:
+        raise ProtocolError("expected one share of every dealer that it holds one of, got another list")
+    keys = keys_digest(state.group, state.keys)
     for opening in reply.openings:
         dealer = opening.dealer
         kind = SEED_KIND if dealer in state.survivors else KEY_KIND
@@ -55,44 +61,87 @@ def check_openings(
 
 
 def rebuild(state: Confirming, opened: Mapping[int, UnmaskReply]) -> dict[int, bytes]:
-    """By dealer: a survivor's self-mask seed, a dropped member's private mask key.
+    """By dealer: a survivor's self-mask seed, a dropped member's mask secret.
 
     Raises:
+        GroupAborted: fewer than t holders of a dealer opened their shares.
         PeerFault: a dealer's shares rebuild another secret than it advertised.
     """
     terms = state.group.terms
-    holders = sorted(opened)[: terms.threshold]
-    weights = lagrange_at_zero([point(terms, holder) for holder in holders])
-    columns = zip(*(opened[holder].openings for holder in holders), strict=True)
-    return {column[0].dealer: _secret(state, weights, column) for column in columns}
+    graph, context = graph_of(terms), transcript.context(terms)
+    shares = {
+        holder: {opening.dealer: opening.share for opening in reply.openings}
+        for holder, reply in opened.items()
+    }
+    weights = lru_cache(maxsize=4096)(_weights)
+    advertised = {reply.sender: reply for reply in state.keys}
+    secrets = {}
+    for dealer in state.dealers:
+        holders = tuple(sorted(shares.keys() & set(graph.holders(dealer))))[: terms.threshold]
+        if len(holders) < terms.threshold:
+            raise GroupAborted(
+                f"group {terms.group} has no sum: expected {terms.threshold} holders of {dealer} that opened "
+                f"their shares, got {len(holders)}"
+            )
+        given = [shares[holder][dealer] for holder in holders]
+        secret = _combined(dealer, weights(terms, holders), given)
+        _check_secret(state, context, advertised[dealer], secret)
+        secrets[dealer] = secret
+    return secrets
 
 
-def _secret(state: Confirming, weights: list[int], openings: tuple[Opening, ...]) -> bytes:
-    """One dealer's secret, checked against what it advertised."""
-    dealer = openings[0].dealer
-    advertised = next(reply for reply in state.keys if reply.sender == dealer)
+def _weights(terms: Terms, holders: tuple[int, ...]) -> list[int]:
+    return lagrange_at_zero([point(terms, holder) for holder in holders])
+
+
+def _combined(dealer: int, weights: list[int], shares: list[bytes]) -> bytes:
     try:
-        secret = combine_with(weights, [opening.share for opening in openings])
+        return combine_with(weights, shares)
     except ProtocolError as error:
         raise PeerFault(dealer, f"dealt shares of no secret: {error}; no sum") from error
+
+
+def _check_secret(state: Confirming, context: bytes, advertised: AdvertiseReply, secret: bytes) -> None:
+    """Return if a rebuilt secret is the one that its dealer advertised."""
+    dealer = advertised.sender
     if dealer in state.survivors:
-        context = transcript.context(state.group.terms)
         sound = transcript.seed_commitment(context, dealer, secret) == advertised.seed_commitment
     else:
-        sound = AgreementKey.from_bytes(secret).public == advertised.mask_public
+        sound = key_pair(state.group.terms, secret).public == advertised.mask_public
     if not sound:
         raise PeerFault(dealer, "dealt shares of another secret than it advertised; no sum")
-    return secret
 
 
 def masks_to_remove(state: Confirming, secrets: Mapping[int, bytes]) -> Iterator[tuple[bytes, int]]:
     """Seed and sign of every mask that is still in the total, the sign already turned."""
-    publics = {reply.sender: reply.mask_public for reply in state.keys}
+    survivors = set(state.survivors)
     for dealer, secret in secrets.items():
-        if dealer in state.survivors:
+        if dealer in survivors:
             yield self_seed(secret, state.session, dealer), -1
             continue
-        key = AgreementKey.from_bytes(secret)
-        for survivor in state.survivors:
-            seed = pair_seed(key, publics[survivor], state.session, dealer, survivor)
-            yield seed, -pair_sign(survivor, dealer)
+        left = survivors.intersection(graph_of(state.group.terms).holders(dealer))
+        yield from _pair_masks(state, dealer, secret, sorted(left))
+
+
+def _pair_masks(
+    state: Confirming, dropped: int, secret: bytes, survivors: list[int]
+) -> Iterator[tuple[bytes, int]]:
+    """The masks that a dropped dealer shared with the survivors among its holders."""
+    terms = state.group.terms
+    publics = {reply.sender: reply.mask_public for reply in state.keys}
+    key = key_pair(terms, secret)
+    keys = keys_digest(state.group, state.keys)
+    offers = {
+        (reply.sender, deal.holder): deal.offer
+        for reply in state.shares
+        for deal in reply.deals
+        if dropped in (reply.sender, deal.holder)
+    }
+    for survivor in survivors:
+        half = b""
+        if offers_to(terms, dropped, survivor):
+            half = recover(key, keys, dropped, survivor, offers[dropped, survivor])
+        elif offers_to(terms, survivor, dropped):
+            half = accept(key, keys, survivor, dropped, offers[survivor, dropped])
+        seed = pair_seed(key, publics[survivor], half, state.session, (dropped, survivor))
+        yield seed, -pair_sign(survivor, dropped)

@@ -3,14 +3,16 @@
     step       request            state before   state after
     COMMIT     CommitRequest      -              Committed
     REVEAL     RevealRequest      Committed      Revealed
-    ADVERTISE  AdvertiseRequest   -              Advertised
+    ADVERTISE  AdvertiseRequest   Revealed or -  Advertised
     SHARE      ShareRequest       Advertised     Shared
     MASK       MaskRequest        Shared         Masked        calls `contribute`
-    MASK       PlainRequest       -              Finished      calls `contribute`
+    MASK       PlainRequest       Revealed or -  Finished      calls `contribute`
     CONFIRM    ConfirmRequest     Masked         Confirmed
     UNMASK     UnmaskRequest      Confirmed      Finished
 
 Rules kept here:
+- The first step of a round starts from the state of its epoch's draw (`StepId.after`), or from nothing where
+  the member's policy does not ask for a draw. States are sealed under a key that only the member has.
 - Any other pair of request and state is refused and changes nothing; so is a request of another slot.
 - A step is a function of (member, state, request), its randomness and its contribution.
 
@@ -22,6 +24,7 @@ other, and answers nothing for rounds before the oldest one that it still rememb
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -50,6 +53,7 @@ from securefl.secagg.messages import (
 from securefl.secagg.opening import confirm, unmask
 from securefl.secagg.setup import advertise, share
 from securefl.secagg.states import (
+    SALT_BYTES,
     Advertised,
     Committed,
     Confirmed,
@@ -57,8 +61,8 @@ from securefl.secagg.states import (
     Revealed,
     Shared,
     State,
-    state_from_bytes,
-    state_to_bytes,
+    open_state,
+    seal_state,
 )
 
 
@@ -80,12 +84,14 @@ class StepId:
 
     Attributes:
         context: 32 bytes that name the slot: (task, round, attempt), or (task, epoch, redraw) of a draw.
+        after: names the slot whose latest state the step starts from: the same one, or that of the draw.
         step: the step's number.
         round: the round; of a draw, the first round that its groups are for.
         attempt: the attempt; of a draw, the redraw.
     """
 
     context: bytes
+    after: bytes
     step: Step
     round: int
     attempt: int
@@ -95,7 +101,7 @@ class Answer(NamedTuple):
     """What a step gives.
 
     Attributes:
-        state: the member's state for its next step in this context; secret.
+        state: the member's sealed state for its next step in this context.
         reply: the bytes for the server.
     """
 
@@ -129,7 +135,7 @@ def respond(member: Member, state: bytes | None, request: bytes, contribute: Con
 
     Args:
         member: who answers.
-        state: what its previous step in the same context gave; None at the first step.
+        state: what its latest step in the slot `StepId.after` gave; None if there was none.
         request: the server's bytes.
         contribute: (model bytes, round) -> ring words, called in the mask step only.
 
@@ -141,13 +147,24 @@ def respond(member: Member, state: bytes | None, request: bytes, contribute: Con
         PeerFault: another member's part in the request is provably wrong.
     """
     message = _request(from_bytes(request))
-    before = None if state is None else state_from_bytes(state)
-    asked = _step_id(message)
-    # The numbers beside the slot are checked too: the caller files and forgets its answers by them.
-    if before is not None and _slot_of(before) != (asked.context, asked.round, asked.attempt):
-        raise PolicyError("expected a request for the slot of the state, got another slot's; nothing changed")
+    before = None if state is None else open_state(state, member.storage_key)
+    _check_slot(before, _step_id(message))
     after, reply = _step(member, before, message, contribute)
-    return Answer(state_to_bytes(after), to_bytes(reply))
+    salt = member.randomness.stream("secagg state", member.id, hashlib.sha256(request).hexdigest()).take(
+        SALT_BYTES
+    )
+    return Answer(seal_state(after, member.storage_key, salt), to_bytes(reply))
+
+
+def _check_slot(before: State | None, asked: StepId) -> None:
+    """Return if a state is the one that a step starts from."""
+    if before is None:
+        return
+    slot, round, attempt = _slot_of(before)
+    # The numbers beside the slot are checked too: the caller files and forgets its answers by them.
+    numbers = (round, attempt) if asked.after == asked.context else (asked.round, asked.attempt)
+    if (slot, *numbers) != (asked.after, asked.round, asked.attempt):
+        raise PolicyError("expected a request for the slot of the state, got another slot's; nothing changed")
 
 
 def _step(
@@ -158,14 +175,14 @@ def _step(
             return commit(member, request)
         case RevealRequest(), Committed():
             return reveal(member, before, request)
-        case AdvertiseRequest(), None:
-            return advertise(member, request)
+        case AdvertiseRequest(), None | Revealed():
+            return advertise(member, before, request)
         case ShareRequest(), Advertised():
             return share(member, before, request)
         case MaskRequest(), Shared():
             return mask(member, before, request, contribute)
-        case PlainRequest(), None:
-            return send_plain(member, request, contribute)
+        case PlainRequest(), None | Revealed():
+            return send_plain(member, before, request, contribute)
         case ConfirmRequest(), Masked():
             return confirm(member, before, request)
         case UnmaskRequest(), Confirmed():
@@ -187,14 +204,17 @@ def _step_id(request: Request) -> StepId:
     step = _STEPS[type(request)]
     match request:
         case CommitRequest(terms):
-            context = transcript.draw_slot(terms.task, terms.epoch, terms.redraw)
-            return StepId(context, step, terms.epoch, terms.redraw)
+            slot = transcript.draw_slot(terms.task, terms.epoch, terms.redraw)
+            return StepId(slot, slot, step, terms.epoch, terms.redraw)
         case RevealRequest():
-            return StepId(request.slot, step, request.epoch, request.redraw)
+            return StepId(request.slot, request.slot, step, request.epoch, request.redraw)
         case AdvertiseRequest() | PlainRequest():
-            return StepId(_round_slot(request.terms), step, request.terms.round, request.terms.attempt)
+            opened, drawn = request.terms, request.evidence
+            slot = _round_slot(opened)
+            after = transcript.draw_slot(opened.task, drawn.epoch, drawn.redraw) if drawn.values else slot
+            return StepId(slot, after, step, opened.round, opened.attempt)
         case _:
-            return StepId(request.slot, step, request.round, request.attempt)
+            return StepId(request.slot, request.slot, step, request.round, request.attempt)
 
 
 def _slot_of(state: State) -> tuple[bytes, int, int]:

@@ -19,7 +19,8 @@ Reference: Bonawitz et al. 2017, figure 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cache
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from securefl.encoding.packing import unpack
 from securefl.errors import GroupAborted, ProtocolError
 from securefl.secagg import transcript, tree
 from securefl.secagg.collect import Blame, collect
+from securefl.secagg.graph import graph_of
 from securefl.secagg.masking import Words, ring_dtype
 from securefl.secagg.messages import (
     AdvertiseReply,
@@ -45,10 +47,11 @@ from securefl.secagg.messages import (
     UnmaskRequest,
     to_bytes,
 )
+from securefl.secagg.offers import offers_to
 from securefl.secagg.opening import openings_message
 from securefl.secagg.recovery import check_openings, masks_to_remove, rebuild, signed_hashes
 from securefl.secagg.roster import Roster
-from securefl.secagg.setup import check_advertised, check_usable
+from securefl.secagg.setup import check_advertised, check_usable, deal_tree
 from securefl.secagg.stages import (
     Advertising,
     Confirming,
@@ -57,7 +60,9 @@ from securefl.secagg.stages import (
     Sharing,
     Summed,
     Unmasking,
+    dealers_tree,
     keys_digest,
+    keys_tree,
 )
 
 Running = Advertising | Sharing | Masking | Confirming | Unmasking
@@ -68,25 +73,23 @@ def requests(state: Running) -> dict[int, bytes]:
     match state:
         case Advertising(group):
             request = to_bytes(AdvertiseRequest(group.terms, group.evidence))
-            return dict.fromkeys(group.terms.members, request)
-        case Sharing(group):
-            request = to_bytes(ShareRequest(*_place(group), state.keys))
-            return {reply.sender: request for reply in state.keys}
+            return {member: request for member in group.terms.members if member not in state.early}
+        case Sharing():
+            return _share_requests(state)
         case Masking():
             return _mask_requests(state)
         case Confirming(group):
             request = to_bytes(ConfirmRequest(*_place(group), state.survivors))
             return dict.fromkeys(state.survivors, request)
         case Unmasking():
-            request = to_bytes(UnmaskRequest(*_place(state.group), state.confirmations))
-            return {reply.sender: request for reply in state.confirmations}
+            return _unmask_requests(state)
 
 
 def advance(state: Running, replies: Mapping[int, bytes]) -> Running | Summed:
     """The next state.
 
     Raises:
-        GroupAborted: fewer than t members are left.
+        GroupAborted: too few members are left.
         PeerFault: a dealer's shares rebuild another secret than it advertised.
     """
     match state:
@@ -108,14 +111,13 @@ def _receive_keys(state: Advertising, replies: Mapping[int, bytes]) -> Sharing:
 
     def check(reply: AdvertiseReply) -> None:
         check_advertised(group.roster, context, reply)
-        check_usable(reply)
+        check_usable(group.terms, reply)
 
-    keys, blame = collect(replies, group.terms.members, AdvertiseReply, check)
+    keys, blame = collect({**replies, **state.early}, group.terms.members, AdvertiseReply, check)
     repeated = _repeaters(keys)
     blame += tuple((client, "advertised a key that another member has too") for client in sorted(repeated))
-    left = tuple(reply for client, reply in keys.items() if client not in repeated)
-    _enough(group.terms, len(left), "advertised keys", state.blame + blame)
-    return Sharing(group, state.blame + blame, left)
+    left = _supported(group.terms, keys.keys() - repeated, "advertised keys", state.blame + blame)
+    return Sharing(group, state.blame + blame, tuple(keys[client] for client in left))
 
 
 def _repeaters(keys: Mapping[int, AdvertiseReply]) -> set[int]:
@@ -126,55 +128,84 @@ def _repeaters(keys: Mapping[int, AdvertiseReply]) -> set[int]:
     return {client for group in owners.values() if len(group) > 1 for client in group}
 
 
+def _share_requests(state: Sharing) -> dict[int, bytes]:
+    graph, keys_of = graph_of(state.group.terms), {reply.sender: reply for reply in state.keys}
+    branches = keys_tree(state.group, state.keys)
+
+    @cache
+    def request(around: tuple[int, ...]) -> bytes:
+        known = tuple(keys_of[one] for one in sorted(around) if one in keys_of)
+        proof = tree.prove(branches, [graph.place[one] for one in around])
+        return to_bytes(ShareRequest(*_place(state.group), known, proof))
+
+    return {member: request(graph.around(member)) for member in keys_of}
+
+
 def _receive_shares(state: Sharing, replies: Mapping[int, bytes]) -> Masking:
     group = state.group
     keys = keys_digest(group, state.keys)
-    holders = [reply.sender for reply in state.keys]
+    advertised = {reply.sender for reply in state.keys}
 
     def check(reply: ShareReply) -> None:
-        if [deal.holder for deal in reply.deals] != holders:
-            raise ProtocolError(f"expected a deal for each of {holders}, got another list")
-        if any((deal.holder == reply.sender) != (deal.box == b"") for deal in reply.deals):
-            raise ProtocolError("expected a box for every holder but the dealer itself")
-        message = transcript.root_message(keys, reply.sender, _tree(keys, reply)[-1][0])
+        _check_deals(group.terms, advertised, reply)
+        root = deal_tree(group.terms, keys, reply.sender, reply.deals)[-1][0]
+        message = transcript.root_message(keys, reply.sender, root)
         transcript.check_signature(group.roster, reply.sender, "share", message, reply.signature)
 
-    shares, blame = collect(replies, holders, ShareReply, check)
-    _enough(group.terms, len(shares), "shared secrets", state.blame + blame)
-    return Masking(group, state.blame + blame, state.keys, tuple(shares.values()))
+    shares, blame = collect(replies, advertised, ShareReply, check)
+    left = _supported(group.terms, shares.keys(), "shared secrets", state.blame + blame)
+    return Masking(group, state.blame + blame, state.keys, tuple(shares[client] for client in left))
+
+
+def _check_deals(terms: Terms, advertised: set[int], reply: ShareReply) -> None:
+    """Return if there is a deal for each holder with keys, a box for all but the dealer, offers as due."""
+    holders = sorted(advertised.intersection(graph_of(terms).holders(reply.sender)))
+    if [deal.holder for deal in reply.deals] != holders:
+        raise ProtocolError(f"expected a deal for each of {holders}, got another list")
+    for deal in reply.deals:
+        if (deal.holder == reply.sender) != (deal.box == b""):
+            raise ProtocolError("expected a box for every holder but the dealer itself")
+        if offers_to(terms, reply.sender, deal.holder) == (deal.offer == b""):
+            raise ProtocolError(
+                f"expected the offers that this key agreement needs, got others to {deal.holder}"
+            )
 
 
 def _mask_requests(state: Masking) -> dict[int, bytes]:
-    keys = keys_digest(state.group, state.keys)
-    holders = [reply.sender for reply in state.keys]
-    trees = {reply.sender: _tree(keys, reply) for reply in state.shares}
+    group, terms = state.group, state.group.terms
+    graph, keys = graph_of(terms), keys_digest(group, state.keys)
+    dealers = dealers_tree(group, keys, state.shares)
+    shares = {reply.sender: reply for reply in state.shares}
+    trees = {dealer: deal_tree(terms, keys, dealer, reply.deals) for dealer, reply in shares.items()}
+    deals = {dealer: {deal.holder: deal for deal in reply.deals} for dealer, reply in shares.items()}
 
-    def delivery(reply: ShareReply, holder: int) -> Delivery:
-        index = holders.index(holder)
-        deal = reply.deals[index]
-        path = tree.path(trees[reply.sender], index)
-        return Delivery(reply.sender, deal.key_hash, deal.seed_hash, deal.box, path, reply.signature)
+    def delivery(dealer: int, holder: int) -> Delivery:
+        deal, place = deals[dealer][holder], graph.holders(dealer).index(holder)
+        proof = tree.prove(trees[dealer], [place])
+        parts = (deal.key_hash, deal.seed_hash, deal.box, deal.offer)
+        return Delivery(dealer, *parts, proof, shares[dealer].signature)
 
-    requests = {}
-    for holder in trees:
-        deliveries = tuple(delivery(reply, holder) for reply in state.shares if reply.sender != holder)
-        requests[holder] = to_bytes(MaskRequest(*_place(state.group), deliveries, state.group.model))
-    return requests
+    def request(holder: int) -> bytes:
+        others = sorted(shares.keys() & set(graph.holders(holder)) - {holder})
+        proof = tree.prove(dealers, [graph.place[one] for one in graph.around(holder)])
+        deliveries = tuple(delivery(dealer, holder) for dealer in others)
+        return to_bytes(MaskRequest(*_place(group), deliveries, proof, group.model))
+
+    return {holder: request(holder) for holder in shares}
 
 
 def _receive_vectors(state: Masking, replies: Mapping[int, bytes]) -> Confirming:
     group, terms = state.group, state.group.terms
     keys = keys_digest(group, state.keys)
-    roots = [(reply.sender, _tree(keys, reply)[-1][0]) for reply in state.shares]
-    session = transcript.session(keys, roots, group.model)
+    session = transcript.session(keys, dealers_tree(group, keys, state.shares)[-1][0], group.model)
     total = np.zeros(terms.length, dtype=ring_dtype(terms.ring_bits))
     vectors, blame = collect(
         replies,
-        [dealer for dealer, _ in roots],
+        [reply.sender for reply in state.shares],
         MaskReply,
         lambda reply: add_vector(group.roster, terms, session, reply, total),
     )
-    _enough(terms, len(vectors), "sent masked vectors", state.blame + blame)
+    _enough(terms, len(vectors), terms.survivors, "sent masked vectors", state.blame + blame)
     return Confirming(group, state.blame + blame, state.keys, state.shares, session, tuple(vectors), total)
 
 
@@ -187,8 +218,28 @@ def _receive_confirmations(state: Confirming, replies: Mapping[int, bytes]) -> U
         ConfirmReply,
         lambda reply: transcript.check_signature(roster, reply.sender, "confirm", message, reply.signature),
     )
-    _enough(state.group.terms, len(signed), "confirmed the survivors", state.blame + blame)
+    graph, terms = graph_of(state.group.terms), state.group.terms
+    _enough(terms, len(signed), terms.threshold, "confirmed the survivors", state.blame + blame)
+    for dealer in state.dealers:
+        left = len(signed.keys() & set(graph.holders(dealer)))
+        _enough(terms, left, terms.threshold, f"confirmed and hold shares of {dealer}", state.blame + blame)
     return Unmasking(state, state.blame + blame, tuple(signed.values()))
+
+
+def _unmask_requests(state: Unmasking) -> dict[int, bytes]:
+    """To each signer the signatures by all holders of the dealers that it holds shares of."""
+    graph, dealers = graph_of(state.group.terms), set(state.confirming.dealers)
+
+    @cache
+    def request(held: tuple[int, ...]) -> bytes:
+        concerned = {holder for dealer in held for holder in graph.holders(dealer)}
+        chosen = tuple(reply for reply in state.confirmations if reply.sender in concerned)
+        return to_bytes(UnmaskRequest(*_place(state.group), chosen))
+
+    return {
+        reply.sender: request(tuple(one for one in graph.holders(reply.sender) if one in dealers))
+        for reply in state.confirmations
+    }
 
 
 def _receive_openings(state: Unmasking, replies: Mapping[int, bytes]) -> Summed:
@@ -201,7 +252,7 @@ def _receive_openings(state: Unmasking, replies: Mapping[int, bytes]) -> Summed:
         check_openings(before, hashes, reply)
 
     opened, blame = collect(replies, [reply.sender for reply in state.confirmations], UnmaskReply, check)
-    _enough(terms, len(opened), "opened sound shares", state.blame + blame)
+    _enough(terms, len(opened), terms.threshold, "opened sound shares", state.blame + blame)
     total = before.total.copy()
     for seed, sign in masks_to_remove(before, rebuild(before, opened)):
         add_mask(total, seed, sign)
@@ -231,14 +282,17 @@ def _place(group: Group) -> tuple[bytes, int, int]:
     return group.slot, group.terms.round, group.terms.attempt
 
 
-def _tree(keys: bytes, reply: ShareReply) -> list[list[bytes]]:
-    return tree.levels([transcript.deal_leaf(keys, reply.sender, deal) for deal in reply.deals])
+def _supported(terms: Terms, alive: Collection[int], did: str, blame: Blame) -> list[int]:
+    """Those of `alive` who can go on, ascending: they have t holders among each other."""
+    left = graph_of(terms).supported(alive, terms.threshold)
+    _enough(terms, len(left), terms.survivors, did, blame)
+    return sorted(left)
 
 
-def _enough(terms: Terms, count: int, did: str, blame: Blame) -> None:
-    if count < terms.threshold:
+def _enough(terms: Terms, count: int, least: int, did: str, blame: Blame) -> None:
+    if count < least:
         reasons = "".join(f"; {client}: {reason}" for client, reason in blame)
         raise GroupAborted(
-            f"group {terms.group} has no sum: expected at least {terms.threshold} of {len(terms.members)} "
+            f"group {terms.group} has no sum: expected at least {least} of {len(terms.members)} "
             f"members that {did}, got {count}{reasons}"
         )

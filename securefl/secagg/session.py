@@ -16,17 +16,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
-from securefl.errors import ConfigError, PeerFault, ProtocolError
+from securefl.errors import ConfigError, DecodeError, PeerFault, ProtocolError
 from securefl.secagg.collect import Blame
 from securefl.secagg.draw import Exchange
+from securefl.secagg.graph import Shape, shape
 from securefl.secagg.masking import Words
-from securefl.secagg.messages import MAX_PLAIN_MEMBERS, Terms
+from securefl.secagg.messages import MAX_COMPLETE, MAX_MEMBERS, NO_DRAW, X25519, DrawEvidence, Terms
 from securefl.secagg.plain import plain_requests, receive_plain
 from securefl.secagg.policy import check_threshold
+from securefl.secagg.riding import Riding, join, split
 from securefl.secagg.roster import Roster
-from securefl.secagg.server import Running, advance, requests
-from securefl.secagg.stages import Advertising, Group, Summed
+from securefl.secagg.server import Running, advance
+from securefl.secagg.server import requests as server_requests
+from securefl.secagg.stages import Advertising, Group, Summed, Unmasking
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,16 @@ class RoundPlan:
         attempt: 0, and one more for every repetition; members then use fresh keys and train afresh.
         groups: members of each group; a group's place is its number in the draw.
         group_seed: 32 bytes, seed of the draw.
-        threshold: t, shares needed to unmask.
+        threshold: t, shares needed to unmask a group of at most 64; None for the smallest safe one. In larger
+            groups it follows from the group.
         colluding: n_c, members of a group assumed to collude with the server.
         length: coordinates of a vector.
         ring_bits: bits per coordinate.
         masking: False only where the members' own policy has masking switched off.
-        evidence: `Draw.evidence`; empty only where the members' policy does not ask for a draw.
+        evidence: `Draw.evidence`; NO_DRAW only where the members' policy does not ask for a draw.
+        max_dropout: largest part of a group that may be missing from its sum; None for no bound but t, which
+            is possible up to 64 members only.
+        agreement: X25519 or HYBRID.
     """
 
     task: bytes
@@ -56,12 +64,25 @@ class RoundPlan:
     attempt: int
     groups: tuple[tuple[int, ...], ...]
     group_seed: bytes
-    threshold: int
+    threshold: int | None
     colluding: int
     length: int
     ring_bits: int
     masking: bool
-    evidence: bytes = b""
+    evidence: DrawEvidence = NO_DRAW
+    max_dropout: Fraction | None = None
+    agreement: int = X25519
+
+    def shape(self, members: int) -> Shape:
+        """The numbers of a group's graph.
+
+        Raises:
+            ConfigError: so many members cannot keep what the plan promises.
+        """
+        if not self.masking:
+            return Shape(members, 1, 1)
+        threshold = self.threshold if members <= MAX_COMPLETE else None
+        return shape(members, threshold, self.colluding, self.max_dropout)
 
 
 @dataclass(frozen=True)
@@ -93,13 +114,23 @@ class GroupOutcome:
     faults: Blame = ()
 
 
-def aggregate(plan: RoundPlan, model: bytes, exchange: Exchange) -> tuple[GroupOutcome, ...]:
+def aggregate(
+    plan: RoundPlan,
+    model: bytes,
+    exchange: Exchange,
+    *,
+    early: Riding | None = None,
+    ahead: Riding | None = None,
+) -> tuple[GroupOutcome, ...]:
     """Play one round and return every group's outcome, in the order of the plan.
 
     Args:
         plan: who sums what, under which terms.
         model: the global model, sent to everybody and bound into every signature.
         exchange: requests by client in, replies by client out; a missing reply is a dropout.
+        early: this round's keys, as far as they rode on the round before; ignored if they are for another
+        plan.
+        ahead: the coming round, whose keys ride on this round's last exchange; its `keys` are filled.
 
     Guarantee: a total is the exact sum, modulo 2^ring_bits, of what the survivors contributed if they
     follow the protocol, whoever else drops out, lies or tampers; otherwise there is none. Members that
@@ -110,10 +141,15 @@ def aggregate(plan: RoundPlan, model: bytes, exchange: Exchange) -> tuple[GroupO
     """
     _check_plan(plan)
     talk = _Talk(exchange)
-    states: dict[int, _State] = {index: _start(plan, model, index) for index in range(len(plan.groups))}
+    keys = early.keys if early is not None and early.plan == plan else {}
+    states: dict[int, _State] = {index: _start(plan, model, index, keys) for index in range(len(plan.groups))}
     while running := {index: state for index, state in states.items() if not isinstance(state, _Ended)}:
         sent = {index: _requests(state) for index, state in running.items()}
-        replies = talk.send({client: data for batch in sent.values() for client, data in batch.items()})
+        batch = {client: data for part in sent.values() for client, data in part.items()}
+        passengers = _passengers(ahead, running)
+        replies = talk.send(batch, passengers)
+        if ahead is not None:
+            ahead.keys.update(talk.landed)
         for index, state in running.items():
             heard = {client: replies[client] for client in sent[index] if client in replies}
             states[index] = _advance(state, heard)
@@ -143,19 +179,38 @@ class _Talk:
     exchange: Exchange
     up: Counter[int] = field(default_factory=Counter)
     down: Counter[int] = field(default_factory=Counter)
+    landed: dict[int, bytes] = field(default_factory=dict)
 
-    def send(self, batch: dict[int, bytes]) -> Mapping[int, bytes]:
+    def send(self, batch: dict[int, bytes], passengers: Mapping[int, bytes]) -> Mapping[int, bytes]:
+        """The replies to a batch; what came back to its passengers is in `landed`."""
+        batch = {
+            client: join((data, passengers[client])) if client in passengers else data
+            for client, data in batch.items()
+        }
+        if not batch:
+            return {}
         self.down.update({client: len(data) for client, data in batch.items()})
-        replies = {client: data for client, data in self.exchange(batch).items() if client in batch}
-        self.up.update({client: len(data) for client, data in replies.items()})
+        answers = {client: data for client, data in self.exchange(batch).items() if client in batch}
+        self.up.update({client: len(data) for client, data in answers.items()})
+        replies: dict[int, bytes] = {}
+        for client, data in answers.items():
+            reply, rider = _landed(data)
+            if reply:
+                replies[client] = reply
+            if rider and client in passengers:
+                self.landed[client] = rider
         return replies
 
 
-def _start(plan: RoundPlan, model: bytes, index: int) -> _State:
+def _start(plan: RoundPlan, model: bytes, index: int, early: Mapping[int, bytes]) -> _State:
     members = tuple(sorted(plan.groups[index]))
-    if plan.masking and len(members) < plan.threshold:
+    try:
+        shape = plan.shape(len(members))
+    except ConfigError as error:
+        return _Failed(str(error), ())
+    if plan.masking and len(members) < shape.threshold:
         # A sampled cohort can leave a group too small; that is this group's bad luck, not a broken plan.
-        reason = f"expected at least {plan.threshold} members in group {index}, got {len(members)}"
+        reason = f"expected at least {shape.threshold} members in group {index}, got {len(members)}"
         return _Failed(reason, ())
     terms = Terms(
         task=plan.task,
@@ -165,19 +220,45 @@ def _start(plan: RoundPlan, model: bytes, index: int) -> _State:
         attempt=plan.attempt,
         group=index,
         members=members,
-        threshold=plan.threshold,
+        holders=shape.holders,
+        threshold=shape.threshold,
+        survivors=shape.survivors,
         colluding=plan.colluding,
+        agreement=plan.agreement,
         length=plan.length,
         ring_bits=plan.ring_bits,
         masking=int(plan.masking),
         group_seed=plan.group_seed,
     )
     group = Group(terms, plan.roster, plan.evidence, model)
-    return Advertising(group, ()) if plan.masking else _Plain(group)
+    if not plan.masking:
+        return _Plain(group)
+    return Advertising(group, (), {client: early[client] for client in members if client in early})
+
+
+def _passengers(ahead: Riding | None, running: Mapping[int, _State]) -> dict[int, bytes]:
+    """By client: the request for the coming round's keys, where a group stands at its last exchange."""
+    if ahead is None:
+        return {}
+    requests: dict[int, bytes] = {}
+    for index, state in running.items():
+        coming = _start(ahead.plan, b"", index, {})
+        if isinstance(state, Unmasking) and isinstance(coming, Advertising):
+            requests |= server_requests(coming)
+    return requests
+
+
+def _landed(data: bytes) -> tuple[bytes, bytes]:
+    """A reply and what rode with it; a malformed envelope is left to the step, which blames its sender."""
+    try:
+        parts = split(data)
+    except DecodeError:
+        return data, b""
+    return (parts[0], parts[1]) if len(parts) == 2 else (data, b"")
 
 
 def _requests(state: Running | _Plain) -> dict[int, bytes]:
-    return plain_requests(state.group) if isinstance(state, _Plain) else requests(state)
+    return plain_requests(state.group) if isinstance(state, _Plain) else server_requests(state)
 
 
 def _advance(state: Running | _Plain, replies: Mapping[int, bytes]) -> _State:
@@ -218,8 +299,14 @@ def _check_plan(plan: RoundPlan) -> None:
     if not 1 <= plan.ring_bits <= 64 or not 1 <= plan.length < 1 << 32:
         raise ConfigError(f"expected 1 to 64 ring bits, got {plan.ring_bits}, for {plan.length} coordinates")
     largest = max(len(group) for group in plan.groups)
-    if plan.masking:
+    if largest > MAX_MEMBERS:
+        raise ConfigError(
+            f"expected at most {MAX_MEMBERS} members in a group, got {largest}; make more groups"
+        )
+    if not plan.masking:
+        return
+    plan.shape(largest)
+    if plan.threshold is not None and largest <= MAX_COMPLETE:
         # Groups below the threshold fail by themselves; a draw that lost members must not end the run.
-        check_threshold(max(largest, plan.threshold), max(plan.threshold, 0), plan.colluding)
-    elif largest > MAX_PLAIN_MEMBERS:
-        raise ConfigError(f"expected at most {MAX_PLAIN_MEMBERS} members in a group, got {largest}")
+        bound = min(max(largest, plan.threshold), MAX_COMPLETE)
+        check_threshold(bound, max(plan.threshold, 0), plan.colluding)

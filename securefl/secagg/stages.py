@@ -10,13 +10,16 @@ What this file does NOT do: move from one stage to the next (`server`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from securefl.secagg import transcript
+from securefl.secagg import transcript, tree
 from securefl.secagg.collect import Blame
+from securefl.secagg.graph import graph_of
 from securefl.secagg.masking import Words
-from securefl.secagg.messages import AdvertiseReply, ConfirmReply, ShareReply, Terms
+from securefl.secagg.messages import AdvertiseReply, ConfirmReply, DrawEvidence, ShareReply, Terms
 from securefl.secagg.roster import Roster
+from securefl.secagg.setup import deal_tree
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Group:
 
     terms: Terms
     roster: Roster
-    evidence: bytes
+    evidence: DrawEvidence
     model: bytes
 
     @property
@@ -36,10 +39,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Advertising:
-    """Before the keys."""
+    """Before the keys; `early` are those that came with the previous round's last answers."""
 
     group: Group
     blame: Blame
+    early: Mapping[int, bytes]
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ class Confirming:
     survivors: tuple[int, ...]
     total: Words
 
+    @property
+    def dealers(self) -> tuple[int, ...]:
+        """Who shared secrets: their masks may be in the total, so each of them has to be resolved."""
+        return tuple(reply.sender for reply in self.shares)
+
 
 @dataclass(frozen=True)
 class Unmasking:
@@ -98,6 +107,22 @@ class Summed:
     total: Words
 
 
+def keys_tree(group: Group, keys: tuple[AdvertiseReply, ...]) -> list[list[bytes]]:
+    """The hash tree over all key messages of a group, absent members included."""
+    context, sent = transcript.context(group.terms), {reply.sender: reply for reply in keys}
+    return tree.levels(
+        [transcript.keys_leaf(context, one, sent.get(one)) for one in graph_of(group.terms).order]
+    )
+
+
 def keys_digest(group: Group, keys: tuple[AdvertiseReply, ...]) -> bytes:
     """The digest of all key messages of a group."""
-    return transcript.keys_digest(transcript.context(group.terms), keys)
+    return transcript.keys_digest(transcript.context(group.terms), keys_tree(group, keys)[-1][0])
+
+
+def dealers_tree(group: Group, keys: bytes, shares: tuple[ShareReply, ...]) -> list[list[bytes]]:
+    """The hash tree over all dealers' roots, absent members included."""
+    roots = {one.sender: deal_tree(group.terms, keys, one.sender, one.deals)[-1][0] for one in shares}
+    return tree.levels(
+        [transcript.dealer_leaf(keys, one, roots.get(one)) for one in graph_of(group.terms).order]
+    )

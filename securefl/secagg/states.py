@@ -3,11 +3,12 @@
 Rules kept here:
 - Every step runs from the bytes of the state before it and nothing else, so a new process may serve
   every message.
+- At rest a state is sealed under a key that only its member has, so whoever carries it cannot read it.
 - A state holds only what later steps need. The mask key and the self-mask seed are gone once the
   masked vector has left; after the last step nothing secret remains.
 
-What this file does NOT do: encrypt itself (the owner's store does or does not), or wipe memory:
-Python copies bytes as it likes, so a process image may keep old secrets until it ends.
+What this file does NOT do: notice an old state in place of the latest (the owner's store of answers
+does), or wipe memory: Python copies bytes as it likes, so a process image may keep old secrets until it ends.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, cast
 
+from securefl.crypto import derive, open_sealed, seal
+from securefl.crypto.seal import NONCE_BYTES
 from securefl.secagg.codec import Format, Many
 from securefl.secagg.messages import (
     MAX_MEMBERS,
@@ -41,6 +44,14 @@ class SharePair:
 
 
 @dataclass(frozen=True)
+class PairSecret:
+    """The KEM half that this member encapsulated to a peer."""
+
+    peer: ClientId
+    secret: Key
+
+
+@dataclass(frozen=True)
 class Holding:
     """The shares that a holder keeps for one dealer."""
 
@@ -58,9 +69,10 @@ class Committed:
 
 @dataclass(frozen=True)
 class Revealed:
-    """After the reveal of a draw: nothing is left to answer."""
+    """After the reveal of a draw: the commitments that its evidence must open."""
 
     terms: DrawTerms
+    commits: Digest
 
 
 @dataclass(frozen=True)
@@ -83,8 +95,10 @@ class Shared:
     mask_private: Key
     seed: Digest
     keys: Annotated[tuple[AdvertiseReply, ...], Many(MAX_MEMBERS)]
+    keys_root: Digest
     own_root: Digest
-    own_pair: SharePair
+    own: Annotated[tuple[Holding, ...], Many(1)]
+    pair_secrets: Annotated[tuple[PairSecret, ...], Many(MAX_MEMBERS)]
 
 
 @dataclass(frozen=True)
@@ -119,11 +133,13 @@ _FORMAT = Format(
     magic=b"SFST",
     kinds={1: Committed, 2: Revealed, 3: Advertised, 4: Shared, 5: Masked, 6: Confirmed, 7: Finished},
 )
+_LABEL = b"securefl/secagg/1/state"
+SALT_BYTES = 32
 STATE_TYPES: tuple[type, ...] = tuple(_FORMAT.kinds.values())
 
 
 def state_to_bytes(state: State) -> bytes:
-    """The canonical bytes of a state. They are secret."""
+    """The canonical bytes of a state. They are secret: at rest they are sealed."""
     return _FORMAT.to_bytes(state)
 
 
@@ -134,3 +150,29 @@ def state_from_bytes(data: bytes) -> State:
         DecodeError: not a state of this version.
     """
     return cast(State, _FORMAT.from_bytes(data))
+
+
+def seal_state(state: State, key: bytes, salt: bytes) -> bytes:
+    """A state at rest.
+
+    Args:
+        state: what the next step needs.
+        key: 32 bytes that only the member has.
+        salt: 32 bytes, fresh for every state; they key the one message of this box.
+
+    Guarantee: without `key` a box shows the size of its state and nothing else, and no other box opens.
+    """
+    if len(salt) != SALT_BYTES:
+        raise ValueError(f"a state is sealed with {SALT_BYTES} bytes of salt, got {len(salt)}")
+    return salt + seal(derive(key, _LABEL, salt=salt), state_to_bytes(state), _LABEL, bytes(NONCE_BYTES))
+
+
+def open_state(box: bytes, key: bytes) -> State:
+    """The state behind `seal_state`.
+
+    Raises:
+        ProtocolError: sealed under another key, or altered since.
+        DecodeError: not a state of this version.
+    """
+    salt = box[:SALT_BYTES]
+    return state_from_bytes(open_sealed(derive(key, _LABEL, salt=salt), box[len(salt) :], _LABEL))

@@ -2,11 +2,14 @@
 
     slot     = task, round, attempt                     names one attempt at one round
     context  = the group's terms                        bound by keys and shares
-    keys     = context, all advertised keys             bound by shares and their boxes
-    session  = keys, dealers' share roots, model hash   bound by masks, vectors, confirmations, openings
+    keys     = context, root over all advertised keys   bound by shares and their boxes
+    session  = keys, root over all dealers' share roots, model hash
+                                                        bound by masks, vectors, confirmations, openings
 
-The terms hold version, task, config, roster, round, attempt, group, members, threshold, corruption
-bound, ring and group seed; so the session digest holds all of them too.
+The terms hold version, task, config, roster, round, attempt, group, members, graph, threshold, corruption
+bound, key agreement, ring and group seed; so the session digest holds all of them too. The two roots are
+those of hash trees over the graph's order, with a leaf for every member that is absent: a member checks the
+leaves of its holders and itself, and signs for all.
 
 Rules kept here:
 - One domain-separation tag per use; parts are length-prefixed, so no two inputs share an encoding.
@@ -95,9 +98,14 @@ def keys_message(context: bytes, reply: AdvertiseReply) -> bytes:
     )
 
 
-def keys_digest(context: bytes, keys: Iterable[AdvertiseReply]) -> bytes:
+def keys_leaf(context: bytes, member: int, reply: AdvertiseReply | None) -> bytes:
+    """One member's key message in the tree over all of them; None if it advertised nothing."""
+    return digest("keys leaf", context, number(member), b"" if reply is None else record_to_bytes(reply))
+
+
+def keys_digest(context: bytes, root: bytes) -> bytes:
     """The digest of all key messages."""
-    return digest("keys", context, *(record_to_bytes(reply) for reply in keys))
+    return digest("keys", context, root)
 
 
 def seed_commitment(context: bytes, dealer: int, seed: bytes) -> bytes:
@@ -110,10 +118,13 @@ def share_hash(keys: bytes, kind: int, dealer: int, holder: int, salt: bytes, sh
     return digest("share", keys, number(kind), number(dealer), number(holder), salt, share)
 
 
-def deal_leaf(keys: bytes, dealer: int, deal: Deal) -> bytes:
-    """A deal as a leaf of its dealer's hash tree; the box is bound too."""
-    box = hashlib.sha256(deal.box).digest()
-    return digest("deal", keys, number(dealer), number(deal.holder), deal.key_hash, deal.seed_hash, box)
+def deal_leaf(keys: bytes, dealer: int, holder: int, deal: Deal | None) -> bytes:
+    """A deal as a leaf of its dealer's hash tree, box and offer included; None for a holder without keys."""
+    place = digest("deal place", keys, number(dealer), number(holder))
+    if deal is None:
+        return digest("no deal", place)
+    sealed = (hashlib.sha256(part).digest() for part in (deal.box, deal.offer))
+    return digest("deal", place, deal.key_hash, deal.seed_hash, *sealed)
 
 
 def root_message(keys: bytes, dealer: int, root: bytes) -> bytes:
@@ -126,10 +137,24 @@ def box_data(keys: bytes, dealer: int, holder: int) -> bytes:
     return digest("box", keys, number(dealer), number(holder))
 
 
-def session(keys: bytes, roots: Iterable[tuple[int, bytes]], model: bytes) -> bytes:
-    """The session digest: keys, the dealers and their roots, and the hash of the global model."""
-    dealers = digest("dealers", *(number(dealer) + root for dealer, root in roots))
+def dealer_leaf(keys: bytes, member: int, root: bytes | None) -> bytes:
+    """One member's root in the tree over all dealers; None if it dealt nothing."""
+    return digest("dealer leaf", keys, number(member), b"" if root is None else root)
+
+
+def session(keys: bytes, dealers: bytes, model: bytes) -> bytes:
+    """The session digest: keys, the root over all dealers, and the hash of the global model."""
     return digest("session", keys, dealers, hashlib.sha256(model).digest())
+
+
+def pair_commitment(keys: bytes, dealer: int, holder: int, secret: bytes) -> bytes:
+    """Commits the dealer to the KEM half of a pair's secret: hiding because it is uniform."""
+    return digest("pair commitment", keys, number(dealer), number(holder), secret)
+
+
+def pair_box(keys: bytes, dealer: int, holder: int) -> bytes:
+    """Associated data and key label of the KEM half that a dealer keeps sealed under its mask key."""
+    return digest("pair box", keys, number(dealer), number(holder))
 
 
 def plain_session(context: bytes, model: bytes) -> bytes:

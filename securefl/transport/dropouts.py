@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from securefl.secagg import Exchange, Step, StepId, step_of
+from securefl.secagg import Exchange, Step, StepId, split, step_of
 
 POINTS = (Step.REVEAL, Step.ADVERTISE, Step.SHARE, Step.MASK, Step.CONFIRM, Step.UNMASK)
 """Where a client can vanish. At REVEAL it misses the epoch's draw, or the whole of a round without one."""
@@ -53,14 +53,26 @@ def lossy(exchange: Exchange, dropouts: Dropouts) -> Exchange:
     """`exchange` with the simulated losses in front of it."""
 
     def deliver(requests: dict[int, bytes]) -> dict[int, bytes]:
-        steps = {client: step_of(request) for client, request in requests.items()}
-        lost = {client: _loss(dropouts, client, step) for client, step in steps.items()}
-        replies = exchange(
-            {client: request for client, request in requests.items() if lost[client] != "request"}
-        )
-        return {client: reply for client, reply in replies.items() if lost[client] != "reply"}
+        lost = {
+            client: [_loss(dropouts, client, step_of(part)) for part in split(request)]
+            for client, request in requests.items()
+        }
+        sent = {client: _without(request, lost[client], "request") for client, request in requests.items()}
+        replies = exchange({client: request for client, request in sent.items() if request})
+        left = {client: _without(reply, lost[client], "reply") for client, reply in replies.items()}
+        return {client: reply for client, reply in left.items() if reply}
 
     return deliver
+
+
+def _without(message: bytes, lost: list[str | None], what: str) -> bytes:
+    """A message without what is lost of it, empty if nothing is left; riders are lost with their carrier."""
+    parts = split(message)
+    if lost[0] == what:
+        return b""
+    if len(parts) == 2 and lost[1] == what:
+        return parts[0]
+    return message
 
 
 def _loss(dropouts: Dropouts, client: int, step: StepId) -> str | None:

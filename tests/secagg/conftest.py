@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -12,6 +13,7 @@ import pytest
 from securefl.crypto import Identity, SeededRandomness, SystemRandomness
 from securefl.errors import PolicyError, ProtocolError
 from securefl.secagg import EpochPlan, Member, Policy, Roster, RoundPlan, StepId, aggregate, respond, step_of
+from securefl.secagg.states import SALT_BYTES, open_state, seal_state
 
 TASK, CONFIG, MODEL = b"t" * 32, b"c" * 32, b"model of the round"
 SYSTEM = SystemRandomness()
@@ -19,7 +21,10 @@ SYSTEM = SystemRandomness()
 
 @dataclass
 class Endpoint:
-    """A member with a store that keeps one answer per (context, step), as the federation layer does."""
+    """A member with a store that keeps one answer per (context, step), as the federation layer does.
+
+    `states` holds them sealed; `opened` and `put` are for tests that look into one or change it.
+    """
 
     member: Member
     vector: np.ndarray
@@ -31,6 +36,12 @@ class Endpoint:
         self.trained += 1
         return self.vector
 
+    def opened(self, context):
+        return open_state(self.states[context], self.member.storage_key)
+
+    def put(self, context, state) -> None:
+        self.states[context] = seal_state(state, self.member.storage_key, os.urandom(SALT_BYTES))
+
     def __call__(self, request: bytes) -> bytes:
         step = step_of(request)
         key = (step.context, step.step)
@@ -39,7 +50,7 @@ class Endpoint:
             if asked != request:
                 raise PolicyError("answered before for another request")
             return reply
-        answer = respond(self.member, self.states.get(step.context), request, self.contribute)
+        answer = respond(self.member, self.states.get(step.after), request, self.contribute)
         self.answers[key] = (request, answer.reply)
         self.states[step.context] = answer.state
         return answer.reply

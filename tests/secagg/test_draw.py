@@ -10,7 +10,8 @@ from securefl.errors import ConfigError, GroupAborted, PolicyError, ProtocolErro
 from securefl.secagg import Draw, Step, aggregate, draw_groups, transcript
 from securefl.secagg.codec import record_from_bytes, record_to_bytes
 from securefl.secagg.draw import check_group, deal
-from securefl.secagg.messages import DrawEvidence, RevealReply, RevealRequest, from_bytes, to_bytes
+from securefl.secagg.messages import NO_DRAW, DrawEvidence, RevealReply, RevealRequest, from_bytes, to_bytes
+from securefl.secagg.states import Revealed
 
 
 def at(world, step, clients, change=lambda data: None):
@@ -218,7 +219,7 @@ def test_members_that_draw_groups_ask_for_evidence_in_plain_rounds_too(make_worl
     world = drawn_world(make_world, masking=False)
     wire = world.wire()
     assert all(outcome.total is None for outcome in world.run(wire))
-    assert {"expected evidence" in str(error) for _, _, error in wire.refusals} == {True}
+    assert {"whose draw this member took part in" in str(error) for _, _, error in wire.refusals} == {True}
 
 
 # Evidence ----------------------------------------------------------------------------------------
@@ -242,7 +243,7 @@ def refused(world, draw: Draw, **changes):
 
 def test_a_round_without_evidence_is_refused(drawn):
     world, draw = drawn
-    assert "expected evidence" in refused(world, draw, evidence=b"")
+    assert "whose draw this member took part in" in refused(world, draw, evidence=NO_DRAW)
 
 
 @pytest.mark.parametrize("round", [0, 5, 100])
@@ -266,24 +267,29 @@ def test_another_seed_than_the_drawn_one_is_refused(drawn):
 
 def test_a_convenient_subset_of_the_reveals_is_refused(drawn):
     world, draw = drawn
-    evidence = record_from_bytes(DrawEvidence, draw.evidence)
-    fewer = replace(evidence, reveals=evidence.reveals[1:])
-    assert "reveal signature" in refused(world, draw, evidence=record_to_bytes(fewer))
+    fewer = replace(draw.evidence, values=draw.evidence.values[1:])
+    assert "open the commitments" in refused(world, draw, evidence=fewer)
 
 
 def test_every_kind_of_change_to_the_evidence_is_refused(drawn):
     world, draw = drawn
     endpoint = world.endpoints[draw.groups[0][0]]
-    terms = _terms(world, draw)
-    check_group(endpoint.member, terms, draw.evidence)
-    for place in range(0, len(draw.evidence), 5):
-        raw = bytearray(draw.evidence)
+    terms, revealed = _terms(world, draw), revealed_by(endpoint)
+    check_group(endpoint.member, revealed, terms, draw.evidence)
+    data = record_to_bytes(draw.evidence)
+    changed = [data[:size] for size in range(len(data))]
+    for place in range(0, len(data), 5):
+        raw = bytearray(data)
         raw[place] ^= 1 << place % 8
+        changed.append(bytes(raw))
+    for raw in changed:
         with pytest.raises(ProtocolError):
-            check_group(endpoint.member, terms, bytes(raw))
-    for size in range(1, len(draw.evidence), 50):
-        with pytest.raises(ProtocolError):
-            check_group(endpoint.member, terms, draw.evidence[:size])
+            check_group(endpoint.member, revealed, terms, record_from_bytes(DrawEvidence, raw))
+
+
+def revealed_by(endpoint):
+    states = map(endpoint.opened, endpoint.states)
+    return next(state for state in states if isinstance(state, Revealed))
 
 
 def _terms(world, draw):
@@ -304,7 +310,7 @@ def test_a_member_that_did_not_contribute_takes_no_part(make_world):
     plan = drawn_plan(world, replace(draw, groups=groups))
     wire = world.wire()
     aggregate(plan, b"model", wire)
-    assert any(client == 12 and "contributed" in str(error) for client, _, error in wire.refusals)
+    assert any(client == 12 and "after Committed" in str(error) for client, _, error in wire.refusals)
 
 
 def test_too_few_contributors_are_refused(make_world):

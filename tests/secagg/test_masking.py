@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from securefl.crypto import AgreementKey, SystemRandomness, add_mask
+from securefl.crypto import KeyPair, SystemRandomness, add_mask
 from securefl.errors import BudgetExceeded
 from securefl.secagg.masking import pair_seed, pair_sign, ring_dtype, self_seed
 
@@ -11,12 +11,12 @@ STREAM = SystemRandomness().stream("masking tests")
 
 
 def test_the_pair_masks_of_a_group_cancel_and_the_self_masks_do_not():
-    keys = {member: AgreementKey.generate(STREAM) for member in (3, 8, 9)}
+    keys = {member: KeyPair(STREAM.take(32), hybrid=False) for member in (3, 8, 9)}
     total = np.zeros(50, dtype=np.uint32)
     for one in keys:
         for other in keys:
             if one != other:
-                seed = pair_seed(keys[one], keys[other].public, b"s" * 32, one, other)
+                seed = pair_seed(keys[one], keys[other].public, b"", b"s" * 32, (one, other))
                 add_mask(total, seed, pair_sign(one, other))
     assert not total.any()
     add_mask(total, self_seed(b"b" * 32, b"s" * 32, 3), 1)
@@ -24,17 +24,19 @@ def test_the_pair_masks_of_a_group_cancel_and_the_self_masks_do_not():
 
 
 def test_masks_of_two_sessions_or_members_have_nothing_in_common():
-    one, other = AgreementKey.generate(STREAM), AgreementKey.generate(STREAM)
+    one, other = KeyPair(STREAM.take(32), hybrid=False), KeyPair(STREAM.take(32), hybrid=False)
     seeds = {
-        pair_seed(one, other.public, b"s" * 32, 1, 2),
-        pair_seed(one, other.public, b"t" * 32, 1, 2),
-        pair_seed(one, other.public, b"s" * 32, 1, 3),
+        pair_seed(one, other.public, b"", b"s" * 32, (1, 2)),
+        pair_seed(one, other.public, b"", b"t" * 32, (1, 2)),
+        pair_seed(one, other.public, b"", b"s" * 32, (1, 3)),
         self_seed(b"b" * 32, b"s" * 32, 1),
         self_seed(b"b" * 32, b"t" * 32, 1),
         self_seed(b"b" * 32, b"s" * 32, 2),
     }
     assert len(seeds) == 6
-    assert pair_seed(one, other.public, b"s" * 32, 1, 2) == pair_seed(other, one.public, b"s" * 32, 2, 1)
+    assert pair_seed(one, other.public, b"", b"s" * 32, (1, 2)) == pair_seed(
+        other, one.public, b"", b"s" * 32, (2, 1)
+    )
 
 
 @pytest.mark.parametrize(

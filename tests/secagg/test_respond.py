@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from securefl.errors import DecodeError, GroupAborted, PeerFault, PolicyError
+from securefl.errors import DecodeError, GroupAborted, PeerFault, PolicyError, ProtocolError
 from securefl.secagg import Step, draw_groups, respond, step_of, transcript
 from securefl.secagg.messages import (
+    NO_DRAW,
     AdvertiseRequest,
     CommitRequest,
     MaskRequest,
@@ -15,7 +16,6 @@ from securefl.secagg.messages import (
     from_bytes,
     to_bytes,
 )
-from securefl.secagg.states import state_from_bytes
 
 
 def record(world, member=10, **changes):
@@ -100,7 +100,7 @@ def test_a_plain_vector_takes_the_place_of_the_masked_one(make_world):
     world = make_world()
     script = record(world)
     terms = from_bytes(script[0][1]).terms
-    plain = step_of(to_bytes(PlainRequest(terms, b"", b"m")))
+    plain = step_of(to_bytes(PlainRequest(terms, NO_DRAW, b"m")))
     assert plain == step_of(script[2][1])
     assert plain.step == Step.MASK
 
@@ -121,7 +121,7 @@ def test_a_corrupt_state_is_refused(make_world):
     world = make_world()
     state, request = record(world)[1]
     for wrong in (b"", state[:-1], state + b"\0"):
-        with pytest.raises(DecodeError):
+        with pytest.raises(ProtocolError):
             respond(world.endpoints[10].member, wrong, request, never)
 
 
@@ -148,7 +148,8 @@ def swap_keys(request):
 def sign_one_key_twice(world):
     def change(request):
         last = replace(request.keys[-1], channel_public=request.keys[-1].mask_public)
-        terms = state_from_bytes(next(iter(world.endpoints[10].states.values()))).terms
+        endpoint = world.endpoints[10]
+        terms = endpoint.opened(next(iter(endpoint.states))).terms
         message = transcript.keys_message(transcript.context(terms), last)
         signature = world.endpoints[last.sender].member.sign("advertise", message)
         return replace(request, keys=(*request.keys[:-1], replace(last, signature=signature)))
@@ -229,7 +230,7 @@ def test_another_group_for_one_member_is_found_out_before_any_share(make_world):
     world = make_world(sizes=(5,), group_min=4)
 
     def smaller(request):
-        return replace(request, terms=replace(request.terms, members=(10, 11, 12, 13)))
+        return replace(request, terms=replace(request.terms, members=(10, 11, 12, 13), holders=4))
 
     _, outcome = change_request(world, AdvertiseRequest, smaller)
     assert outcome.blamed == (10,)

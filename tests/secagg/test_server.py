@@ -11,9 +11,10 @@ import pytest
 from securefl.crypto import AgreementKey
 from securefl.encoding.packing import pack
 from securefl.errors import GroupAborted, PeerFault
-from securefl.secagg import Step, respond, transcript, tree
+from securefl.secagg import Step, respond, transcript
 from securefl.secagg.messages import (
     KEY_KIND,
+    NO_DRAW,
     SEED_KIND,
     AdvertiseReply,
     Opening,
@@ -25,8 +26,9 @@ from securefl.secagg.messages import (
 )
 from securefl.secagg.opening import openings_message
 from securefl.secagg.server import advance, requests
+from securefl.secagg.setup import deal_tree
 from securefl.secagg.stages import Advertising, Group, Summed
-from securefl.secagg.states import Holding, SharePair, state_from_bytes, state_to_bytes
+from securefl.secagg.states import Holding, SharePair
 
 MODEL = b"model of the round"
 ROUND_STEPS = [Step.ADVERTISE, Step.SHARE, Step.MASK, Step.CONFIRM, Step.UNMASK]
@@ -42,14 +44,17 @@ def start(world):
         attempt=plan.attempt,
         group=0,
         members=plan.groups[0],
+        holders=len(plan.groups[0]),
         threshold=plan.threshold,
+        survivors=plan.threshold,
         colluding=plan.colluding,
+        agreement=plan.agreement,
         length=plan.length,
         ring_bits=plan.ring_bits,
         masking=1,
         group_seed=plan.group_seed,
     )
-    return Advertising(Group(terms, plan.roster, b"", MODEL), ())
+    return Advertising(Group(terms, plan.roster, NO_DRAW, MODEL), (), {})
 
 
 def play(world):
@@ -134,13 +139,14 @@ def lying(world, liar, at, change):
 
     def on_request(client, step, data):
         if client == liar:
-            before[step.step] = world.endpoints[client].states.get(step.context)
+            endpoint = world.endpoints[client]
+            before[step.step] = endpoint.opened(step.after) if step.after in endpoint.states else None
         return data
 
     def on_reply(client, step, data):
         if client != liar or step.step != at:
             return data
-        return to_bytes(change(from_bytes(data), before[at] and state_from_bytes(before[at])))
+        return to_bytes(change(from_bytes(data), before[at]))
 
     wire = world.wire(on_request=on_request, on_reply=on_reply)
     (outcome,) = world.run(wire)
@@ -153,9 +159,7 @@ def bend_state(world, liar, at, change):
 
     def on_request(client, step, data):
         if client == liar and step.step == at:
-            endpoint.states[step.context] = state_to_bytes(
-                change(state_from_bytes(endpoint.states[step.context]))
-            )
+            endpoint.put(step.context, change(endpoint.opened(step.context)))
         return data
 
     (outcome,) = world.run(world.wire(on_request=on_request))
@@ -205,8 +209,8 @@ def test_a_dealer_of_another_mask_key_is_blamed_when_it_drops_out(make_world):
 
     def on_request(client, step, data):
         if client == 13 and step.step == Step.SHARE:
-            state = state_from_bytes(endpoint.states[step.context])
-            endpoint.states[step.context] = state_to_bytes(replace(state, mask_private=other.private_bytes))
+            state = endpoint.opened(step.context)
+            endpoint.put(step.context, replace(state, mask_private=other.private_bytes))
         return None if client == 13 and step.step == Step.MASK else data
 
     (outcome,) = world.run(world.wire(on_request=on_request))
@@ -227,10 +231,10 @@ def test_a_dealer_of_signed_deals_that_do_not_open_stops_the_holders_before_they
     world = make_world()
 
     def spoil(reply: ShareReply, before):
-        keys = state_from_bytes(world.endpoints[13].states[slot(world)])
-        digest = transcript.keys_digest(transcript.context(before.terms), keys.keys)
+        keys = world.endpoints[13].opened(slot(world))
+        digest = transcript.keys_digest(transcript.context(before.terms), keys.keys_root)
         deals = tuple(wrong(deal) for deal in reply.deals)
-        root = tree.levels([transcript.deal_leaf(digest, 13, deal) for deal in deals])[-1][0]
+        root = deal_tree(before.terms, digest, 13, deals)[-1][0]
         message = transcript.root_message(digest, 13, root)
         return ShareReply(13, deals, world.endpoints[13].member.sign("share", message))
 
@@ -253,7 +257,7 @@ def test_an_advertised_key_of_small_order_is_blamed(make_world, field, public):
 
     def weaken(reply: AdvertiseReply, before):
         weak = replace(reply, **{field: public})
-        terms = state_from_bytes(world.endpoints[10].states[slot(world)]).terms
+        terms = world.endpoints[10].opened(slot(world)).terms
         message = transcript.keys_message(transcript.context(terms), weak)
         return replace(weak, signature=world.endpoints[10].member.sign("advertise", message))
 
@@ -266,7 +270,7 @@ def test_a_signed_vector_of_the_wrong_size_is_blamed_and_not_added(make_world):
     world = make_world()
 
     def shorten(reply, before):
-        session = state_from_bytes(world.endpoints[10].states[slot(world)]).session
+        session = world.endpoints[10].opened(slot(world)).session
         vector = reply.vector[:-1]
         message = transcript.vector_message(session, 10, vector)
         return replace(reply, vector=vector, signature=world.endpoints[10].member.sign("vector", message))
@@ -304,7 +308,7 @@ def secrets_of(world):
 
     def on_request(client, step, data):
         if step.step == Step.SHARE:
-            state = state_from_bytes(world.endpoints[client].states[step.context])
+            state = world.endpoints[client].opened(step.context)
             secrets[client] = {
                 "key": state.mask_private,
                 "seed": state.seed,

@@ -7,8 +7,9 @@ import pytest
 from securefl.errors import PeerFault
 from securefl.secagg import transcript
 from securefl.secagg.messages import AdvertiseReply, Terms
+from securefl.secagg.tree import levels
 
-TERMS = Terms(b"t" * 32, b"c" * 32, b"r" * 32, 1, 2, 0, (3, 4, 5), 2, 0, 10, 16, 1, b"s" * 32)
+TERMS = Terms(b"t" * 32, b"c" * 32, b"r" * 32, 1, 2, 0, (3, 4, 5), 3, 2, 2, 0, 0, 10, 16, 1, b"s" * 32)
 OTHER = {bytes: b"o" * 32, int: 77, tuple: (3, 4)}
 
 
@@ -21,17 +22,28 @@ def test_every_term_is_bound_into_the_context(name):
 def test_keys_dealers_roots_and_model_are_all_bound_into_the_session():
     keys = [AdvertiseReply(c, bytes([c]) * 32, bytes([c + 9]) * 32, bytes(32), bytes(64)) for c in (3, 4)]
     context = transcript.context(TERMS)
-    both, one = transcript.keys_digest(context, keys), transcript.keys_digest(context, keys[:1])
-    roots = [(3, b"x" * 32), (4, b"y" * 32)]
+    both, one = keys_of(context, {3: keys[0], 4: keys[1]}), keys_of(context, {3: keys[0]})
+    roots = {3: b"x" * 32, 4: b"y" * 32}
     sessions = {
-        transcript.session(both, roots, b"model"),
-        transcript.session(one, roots, b"model"),
-        transcript.session(both, roots[:1], b"model"),
-        transcript.session(both, [(3, b"y" * 32), (4, b"x" * 32)], b"model"),
-        transcript.session(both, roots, b"another model"),
+        transcript.session(both, dealers_of(both, roots), b"model"),
+        transcript.session(one, dealers_of(one, roots), b"model"),
+        transcript.session(both, dealers_of(both, {3: b"x" * 32}), b"model"),
+        transcript.session(both, dealers_of(both, {3: b"y" * 32, 4: b"x" * 32}), b"model"),
+        transcript.session(both, dealers_of(both, roots), b"another model"),
         transcript.plain_session(context, b"model"),
     }
     assert len(sessions) == 6
+
+
+def keys_of(context, keys):
+    leaves = [transcript.keys_leaf(context, member, keys.get(member)) for member in TERMS.members]
+    return transcript.keys_digest(context, levels(leaves)[-1][0])
+
+
+def dealers_of(keys, roots):
+    return levels([transcript.dealer_leaf(keys, member, roots.get(member)) for member in TERMS.members])[-1][
+        0
+    ]
 
 
 def test_parts_cannot_slide_into_each_other_and_purposes_separate():
