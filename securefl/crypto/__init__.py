@@ -12,7 +12,7 @@ Example:
 """
 
 from securefl.crypto.keys import AgreementKey, Identity, derive, verify
-from securefl.crypto.prg import add_mask
+from securefl.crypto.prg import add_mask, add_masks
 from securefl.crypto.randomness import Randomness, SeededRandomness, Stream, SystemRandomness
 from securefl.crypto.seal import open_sealed, seal
 from securefl.crypto.shamir import combine, combine_with, lagrange_at_zero, split
@@ -25,6 +25,7 @@ __all__ = [
     "Stream",
     "SystemRandomness",
     "add_mask",
+    "add_masks",
     "combine",
     "combine_with",
     "derive",
