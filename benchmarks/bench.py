@@ -30,6 +30,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 REPEATS = 5
 PACKAGES = (
     "securefl", "torch", "numpy", "opacus", "dp-accounting", "cryptography", "scikit-learn", "pydantic",
+    "flwr", "pycryptodome",
 )  # fmt: skip
 
 Figure = Mapping[str, str | int | float | None]

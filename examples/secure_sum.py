@@ -42,7 +42,8 @@ def exchange(requests: dict[int, bytes]) -> dict[int, bytes]:
         step = step_of(request).step
         if party in VANISH and step >= VANISH[party]:
             continue
-        answer = respond(members[party], states.get(party), request, lambda model, round, p=party: SECRETS[p])
+        mine = SECRETS[party].copy()  # handed over: it is masked in place
+        answer = respond(members[party], states.get(party), request, lambda model, round, mine=mine: mine)
         states[party], replies[party] = answer.state, answer.reply
         seen.append((step, party, answer.reply))
     return replies

@@ -14,7 +14,7 @@ Example:
 from securefl.crypto.agreement import KeyPair, check_public, kem_public
 from securefl.crypto.kem import encapsulate
 from securefl.crypto.keys import AgreementKey, Identity, derive, verify
-from securefl.crypto.prg import add_mask
+from securefl.crypto.prg import add_mask, add_masks
 from securefl.crypto.randomness import Randomness, SeededRandomness, Stream, SystemRandomness
 from securefl.crypto.seal import open_sealed, seal
 from securefl.crypto.shamir import combine, combine_with, lagrange_at_zero, split
@@ -28,6 +28,7 @@ __all__ = [
     "Stream",
     "SystemRandomness",
     "add_mask",
+    "add_masks",
     "check_public",
     "combine",
     "combine_with",

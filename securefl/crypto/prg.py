@@ -1,9 +1,10 @@
-"""Masks: a 32-byte seed expanded by AES-256 in counter mode and added to a vector in place.
+"""Masks: 32-byte seeds expanded by AES-256 in counter mode and added to a vector in place.
 
 Rules kept here:
-- The mask is uniform on the whole word (2^32 or 2^64), so it is uniform in every smaller ring of
+- A mask is uniform on the whole word (2^32 or 2^64), so it is uniform in every smaller ring of
   2^bits as well; addition wraps natively and exactly.
-- A mask is generated in chunks that stay in the cache and is never held whole.
+- A mask is generated in chunks that stay in the cache and is never held whole. Several masks pass over
+  the vector together, so that a long vector travels through memory once per batch, not once per mask.
 - Words are read from the keystream in little-endian order on every machine, so that two parties with
   one seed agree whatever their processors.
 
@@ -15,13 +16,17 @@ Reference: Bonawitz et al. 2017, section 4 (masking with a PRG); NIST SP 800-38A
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from numpy.typing import NDArray
 
 SEED_BYTES = 32
 # Measured: zeros, keystream and words of this size stay in the cache, and smaller chunks pay more for calls.
-_CHUNK_BYTES = 1 << 19
+_CHUNK_BYTES = 1 << 18
+# Bounds what the ciphers of one pass over the vector take, about a kilobyte each.
+_BATCH = 256
 _BLOCK_BYTES = 16
 _ZEROS = memoryview(bytes(_CHUNK_BYTES))
 
@@ -46,26 +51,46 @@ def add_mask(words: NDArray[np.unsignedinteger], seed: bytes, sign: int) -> None
         >>> words.tolist()
         [0, 1, 2]
     """
-    _check(words, seed, sign)
-    encryptor = Cipher(algorithms.AES256(seed), modes.CTR(bytes(_BLOCK_BYTES))).encryptor()
+    add_masks(words, [(seed, sign)])
+
+
+def add_masks(words: NDArray[np.unsignedinteger], masks: Iterable[tuple[bytes, int]]) -> None:
+    """What `add_mask` does for every (seed, sign), with fewer passes over a long vector.
+
+    Either all masks are added or, if one of them is malformed, none.
+    """
+    listed = list(masks)
+    _check(words, listed)
+    for first in range(0, len(listed), _BATCH):
+        _add_batch(words, listed[first : first + _BATCH])
+
+
+def _add_batch(words: NDArray[np.unsignedinteger], masks: Sequence[tuple[bytes, int]]) -> None:
+    turns = [(_cipher(seed), np.add if sign == 1 else np.subtract) for seed, sign in masks]
     # The cipher wants a block of slack behind the bytes that it writes.
     chunk_bytes = min(_CHUNK_BYTES, words.nbytes)
     buffer = np.empty(chunk_bytes + _BLOCK_BYTES, dtype=np.uint8)
     keystream = buffer[:chunk_bytes].view(words.dtype.newbyteorder("<"))
     target = buffer.data
-    accumulate = np.add if sign == 1 else np.subtract
     for start in range(0, words.size, keystream.size or 1):
         part = words[start : start + keystream.size]
-        encryptor.update_into(_ZEROS[: part.nbytes], target)
-        accumulate(part, keystream[: part.size], out=part)
+        zeros, mask = _ZEROS[: part.nbytes], keystream[: part.size]
+        for cipher, accumulate in turns:
+            cipher.update_into(zeros, target)
+            accumulate(part, mask, out=part)
 
 
-def _check(words: NDArray[np.unsignedinteger], seed: bytes, sign: int) -> None:
+def _cipher(seed: bytes) -> CipherContext:
+    return Cipher(algorithms.AES256(seed), modes.CTR(bytes(_BLOCK_BYTES))).encryptor()
+
+
+def _check(words: NDArray[np.unsignedinteger], masks: Sequence[tuple[bytes, int]]) -> None:
     if words.dtype not in (np.uint32, np.uint64) or words.ndim != 1:
         raise ValueError(f"a mask needs a vector of uint32 or uint64, got {words.dtype}, {words.shape}")
     if not (words.flags.c_contiguous and words.flags.writeable):
         raise ValueError("a mask is added in place: expected a contiguous, writable vector; copy it first")
-    if len(seed) != SEED_BYTES:
-        raise ValueError(f"a mask seed has {SEED_BYTES} bytes, got {len(seed)}")
-    if sign not in (1, -1):
-        raise ValueError(f"a mask is added with sign 1 or -1, got {sign}")
+    for seed, sign in masks:
+        if len(seed) != SEED_BYTES:
+            raise ValueError(f"a mask seed has {SEED_BYTES} bytes, got {len(seed)}")
+        if sign not in (1, -1):
+            raise ValueError(f"a mask is added with sign 1 or -1, got {sign}")

@@ -16,6 +16,7 @@ Reference: Shamir 1979; Lagrange interpolation at zero.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 from securefl.crypto.randomness import Stream
 from securefl.errors import DecodeError, ProtocolError
@@ -74,15 +75,10 @@ def lagrange_at_zero(points: Sequence[int]) -> list[int]:
     if not points:
         raise ProtocolError("expected at least one share to combine, got none")
     _check_points(points)
-    weights = []
-    for own in points:
-        numerator = denominator = 1
-        for other in points:
-            if other != own:
-                numerator = numerator * other % PRIME
-                denominator = denominator * (other - own) % PRIME
-        weights.append(numerator * pow(denominator, -1, PRIME) % PRIME)
-    return weights
+    # w_i = product of all points / (x_i * product over j of (x_j - x_i)). Points are small integers, so
+    # the products are exact and short; the only inversions left are one batch.
+    whole = prod(points)
+    return [whole * inverse % PRIME for inverse in _inverses(_divisors(points))]
 
 
 def combine_with(weights: Sequence[int], shares: Sequence[bytes]) -> bytes:
@@ -97,6 +93,31 @@ def combine_with(weights: Sequence[int], shares: Sequence[bytes]) -> bytes:
     if total >> (8 * SECRET_BYTES):
         raise ProtocolError("the shares belong to no 32-byte secret: at least one of them is wrong")
     return total.to_bytes(SECRET_BYTES, "big")
+
+
+def _divisors(points: Sequence[int]) -> list[int]:
+    divisors = []
+    for index, own in enumerate(points):
+        factors = [other - own for other in points]
+        factors[index] = own
+        divisors.append(prod(factors))
+    return divisors
+
+
+def _inverses(values: Sequence[int]) -> list[int]:
+    """Inverses modulo the prime of non-zero elements, for the price of one and three products each.
+
+    Reference: Montgomery 1987, section 10.3.1.
+    """
+    before = [1]
+    for value in values:
+        before.append(before[-1] * value % PRIME)
+    inverse = pow(before[-1], -1, PRIME)
+    found = []
+    for value, product in zip(reversed(values), reversed(before[:-1]), strict=True):
+        found.append(inverse * product % PRIME)
+        inverse = inverse * value % PRIME
+    return found[::-1]
 
 
 def _evaluate(coefficients: Sequence[int], point: int) -> int:

@@ -4,6 +4,6 @@ Reads randomness from a caller's `securefl.crypto.Stream`; knows no protocol and
 """
 
 from securefl.encoding.fixed_point import FixedPoint, clip_to_norm, quantise
-from securefl.encoding.packing import pack, packed_size, unpack
+from securefl.encoding.packing import pack, pack_in_place, packed_size, unpack
 
-__all__ = ["FixedPoint", "clip_to_norm", "pack", "packed_size", "quantise", "unpack"]
+__all__ = ["FixedPoint", "clip_to_norm", "pack", "pack_in_place", "packed_size", "quantise", "unpack"]

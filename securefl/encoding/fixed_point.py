@@ -5,7 +5,9 @@ Rules kept here:
   never leaves that range, and the ring is the smallest that holds `members` of them (and of the weights).
 - Clipping happens here and in float64, so whatever was added before it, noise included, is inside the
   bound; a non-finite coordinate is refused before it becomes an integer.
-- Rounding is unbiased and its uniforms come from the caller's private stream.
+- Rounding is unbiased and its uniforms come from the caller's private stream, one per coordinate in
+  order, so the block size does not show in the result.
+- Work is done in blocks: beside the update and its ring image there is never a float64 copy of either.
 
 What this file does NOT do: add noise or know about privacy. A bound on the L2 norm limits the size of
 an update, not its direction.
@@ -133,10 +135,16 @@ class FixedPoint:
             raise ValueError(f"expected an update of shape ({self.dim},), got {update.shape}")
         if not 1 <= weight <= self.cap:
             raise ValueError(f"expected a weight from 1 to the cap {self.cap}, got {weight}")
-        scaled = clip_to_norm(update, self.clip_norm)
-        scaled *= weight / self.cap
+        shrinking = _shrinking(update, self.clip_norm)
         words = np.empty(self.length, dtype=self.dtype)
-        words[: self.dim] = quantise(scaled, self.step, stream, self.dtype, limit=self.limit)
+        for start in range(0, self.dim, _BLOCK):
+            scaled = update[start : start + _BLOCK].astype(np.float64)
+            _shrink(scaled, shrinking)
+            scaled *= weight / self.cap
+            scaled /= self.step
+            # The division by the step may pass the limit by one unit in the last place.
+            np.clip(scaled, -self.limit, self.limit, out=scaled)
+            words[start : start + scaled.size] = _rounded(scaled, stream)
         words[self.dim :] = weight
         words &= self.dtype((1 << self.ring_bits) - 1)
         return words
@@ -211,17 +219,9 @@ def clip_to_norm(vector: NDArray[np.floating], bound: float) -> NDArray[np.float
         >>> clip_to_norm(np.zeros(2), 1.0).tolist()
         [0.0, 0.0]
     """
+    shrinking = _shrinking(vector, bound)
     clipped = vector.astype(np.float64)
-    peak = float(np.abs(clipped).max(initial=0.0))
-    if not isfinite(peak):
-        raise DataError("expected an update of finite numbers, got NaN or infinity; nothing was encoded")
-    if peak == 0.0:
-        return clipped
-    # Relative to the largest coordinate, so that neither tiny nor huge updates leave the float range.
-    relative_norm = sqrt(float(np.square(clipped / peak).sum()))
-    if peak > bound / relative_norm:
-        clipped /= peak
-        clipped *= bound / relative_norm
+    _shrink(clipped, shrinking)
     return clipped
 
 
@@ -230,11 +230,10 @@ def quantise(
     step: float,
     stream: Stream,
     dtype: type[np.uint32] | type[np.uint64],
-    limit: int | None = None,
 ) -> NDArray[np.unsignedinteger]:
     """`update` in whole steps, rounded up or down at random without bias, as words that wrap.
 
-    Without `limit` nothing bounds the result but the word; `FixedPoint.encode` clips first and clamps.
+    Nothing bounds the result but the word; `FixedPoint.encode` clips first and clamps.
 
     Shapes: (dim,) -> (dim,).
 
@@ -247,21 +246,55 @@ def quantise(
     """
     words = np.empty(update.shape, dtype=dtype)
     for start in range(0, update.size, _BLOCK):
-        block = update[start : start + _BLOCK].astype(np.float64)
-        words[start : start + _BLOCK] = _rounded(block / step, stream, limit).astype(np.uint64)
+        scaled = update[start : start + _BLOCK].astype(np.float64)
+        scaled /= step
+        if not np.abs(scaled).max(initial=0.0) < 2.0**62:
+            raise DataError("expected finite coordinates below 2^62 steps, got others; nothing was encoded")
+        words[start : start + _BLOCK] = _rounded(scaled, stream)
     return words
 
 
-def _rounded(scaled: NDArray[np.float64], stream: Stream, limit: int | None) -> NDArray[np.int64]:
-    if limit is not None:
-        # The division by the step may pass the limit by one unit in the last place.
-        np.clip(scaled, -limit, limit, out=scaled)
-    if not np.abs(scaled).max(initial=0.0) < 2.0**62:
-        raise DataError("expected finite coordinates below 2^62 steps, got others; nothing was encoded")
+_Shrinking = tuple[float, float] | None
+"""(divide by, then multiply by), or None for a vector that is within its bound."""
+
+
+def _shrinking(vector: NDArray[np.floating], bound: float) -> _Shrinking:
+    # Extremes rather than magnitudes: those would be a copy of the vector. NaN survives all three.
+    peak = float(np.maximum(vector.max(initial=0.0), -vector.min(initial=0.0)))
+    if not isfinite(peak):
+        raise DataError("expected an update of finite numbers, got NaN or infinity; nothing was encoded")
+    if peak == 0.0:
+        return None
+    # Relative to the largest coordinate, so that neither tiny nor huge updates leave the float range.
+    factor = bound / sqrt(_sum_of_squares(vector.reshape(-1), peak))
+    return (peak, factor) if peak > factor else None
+
+
+def _shrink(block: NDArray[np.float64], shrinking: _Shrinking) -> None:
+    if shrinking is not None:
+        peak, factor = shrinking
+        block /= peak
+        block *= factor
+
+
+def _sum_of_squares(vector: NDArray[np.floating], unit: float) -> float:
+    """The squares of `vector` in units of `unit`, summed in pairs of halves as NumPy's own sum does."""
+    if vector.size > _BLOCK:
+        half = vector.size // 16 * 8
+        return _sum_of_squares(vector[:half], unit) + _sum_of_squares(vector[half:], unit)
+    block = vector.astype(np.float64)
+    block /= unit
+    np.square(block, out=block)
+    return float(block.sum())
+
+
+def _rounded(scaled: NDArray[np.float64], stream: Stream) -> NDArray[np.int64]:
+    """`scaled` rounded up or down at random; it is used up."""
     floor = np.floor(scaled)
     # Not floor(scaled + uniform): that sum rounds, and could pass the limit.
+    scaled -= floor
     rounded = floor.astype(np.int64)
-    rounded += stream.uniforms(scaled.size) < scaled - floor
+    rounded += stream.uniforms(scaled.size) < scaled
     return rounded
 
 

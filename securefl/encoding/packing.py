@@ -5,7 +5,8 @@ Rules kept here:
   number; the last byte is filled up with zero bits.
 - One vector has one encoding: words are reduced modulo 2^ring_bits before packing, and unpacking
   accepts no other length and no other padding.
-- Work is done in blocks that stay in the cache, without a Python loop over coordinates.
+- Work is done in blocks that stay in the cache, without a Python loop over coordinates. So a vector can
+  be packed into its own memory: a block is read before its bytes are written, and never ahead of them.
 
 What this file does NOT do: bound `count`. The caller knows the agreed length and caps it before
 anything is allocated.
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from securefl.errors import DecodeError
 
 _WORD_BITS = 64
+_LANE_BYTES = 8
 _BLOCK_COORDINATES = 1 << 16
 _LITTLE = np.dtype("<u8")
 
@@ -43,17 +45,33 @@ def pack(words: NDArray[np.unsignedinteger], ring_bits: int) -> bytes:
         '5100'
     """
     _check_width(ring_bits)
-    period, lanes = _period(ring_bits)
-    groups = -(-words.size // period)
-    packed = np.zeros((groups, lanes), dtype=_LITTLE)
-    for first, last in _blocks(groups, period):
-        values = _padded(words[first * period : last * period], (last - first) * period)
-        packed[first:last] = _pack_block(values.reshape(-1, period), ring_bits, lanes)
-    return packed.tobytes()[: packed_size(words.size, ring_bits)]
+    packed = np.empty(packed_size(words.size, ring_bits), dtype=np.uint8)
+    _pack_into(packed, words, ring_bits)
+    return packed.tobytes()
+
+
+def pack_in_place(words: NDArray[np.unsignedinteger], ring_bits: int) -> memoryview:
+    """What `pack` gives, written over the front of `words`; the vector is gone afterwards.
+
+    The result is read-only and keeps the memory of `words` alive. Shapes: words (count,).
+
+    Example:
+        >>> bytes(pack_in_place(np.array([1, 2, 9], dtype=np.uint32), 3)).hex()
+        '5100'
+    """
+    _check_width(ring_bits)
+    if words.dtype not in (np.uint32, np.uint64) or words.ndim != 1:
+        raise ValueError(f"packing needs a vector of uint32 or uint64, got {words.dtype}, {words.shape}")
+    if not (words.flags.c_contiguous and words.flags.writeable):
+        raise ValueError("packing in place needs a contiguous, writable vector; copy it first, or use pack")
+    _check_fits(ring_bits, words.dtype)
+    packed = words.view(np.uint8)[: packed_size(words.size, ring_bits)]
+    _pack_into(packed, words, ring_bits)
+    return packed.data.toreadonly()
 
 
 def unpack(
-    data: bytes, ring_bits: int, count: int, dtype: type[np.uint32] | type[np.uint64]
+    data: bytes | memoryview, ring_bits: int, count: int, dtype: type[np.uint32] | type[np.uint64]
 ) -> NDArray[np.unsignedinteger]:
     """The `count` words behind canonical bytes. Shapes: (count,).
 
@@ -65,16 +83,41 @@ def unpack(
         [1, 2, 1]
     """
     _check_width(ring_bits)
-    if ring_bits > 8 * np.dtype(dtype).itemsize:
-        raise ValueError(f"{ring_bits}-bit coordinates do not fit {np.dtype(dtype)}; use uint64")
+    _check_fits(ring_bits, np.dtype(dtype))
     _check_canonical(data, ring_bits, count)
     period, lanes = _period(ring_bits)
-    groups = -(-count // period)
-    packed = np.frombuffer(data.ljust(groups * lanes * 8, b"\0"), dtype=_LITTLE).reshape(groups, lanes)
-    words = np.empty((groups, period), dtype=dtype)
-    for first, last in _blocks(groups, period):
-        words[first:last] = _unpack_block(packed[first:last], ring_bits, period)
-    return words.reshape(-1)[:count]
+    source, words = np.frombuffer(data, dtype=np.uint8), np.empty(count, dtype=dtype)
+    whole = count // period
+    for first, last in _blocks(whole, period):
+        part = words[first * period : last * period].reshape(-1, period)
+        part[:] = _unpack_block(_lanes_of(source, first, last, lanes), ring_bits, period)
+    if count % period:
+        rest = np.zeros(lanes * _LANE_BYTES, dtype=np.uint8)
+        rest[: source.size - whole * rest.size] = source[whole * rest.size :]
+        group = _unpack_block(_lanes_of(rest, 0, 1, lanes), ring_bits, period)
+        words[whole * period :] = group[0, : count % period]
+    return words
+
+
+def _pack_into(target: NDArray[np.uint8], words: NDArray[np.unsignedinteger], ring_bits: int) -> None:
+    """Writes block after block; `target` may be the front of the memory of `words`."""
+    period, lanes = _period(ring_bits)
+    whole = words.size // period
+    for first, last in _blocks(whole, period):
+        values = words[first * period : last * period].reshape(-1, period)
+        _lanes_of(target, first, last, lanes)[:] = _pack_block(values, ring_bits, lanes)
+    if words.size % period:
+        rest = np.zeros((1, period), dtype=words.dtype)
+        rest[0, : words.size % period] = words[whole * period :]
+        group = _pack_block(rest, ring_bits, lanes).astype(_LITTLE)
+        start = whole * lanes * _LANE_BYTES
+        target[start:] = group.reshape(-1).view(np.uint8)[: target.size - start]
+
+
+def _lanes_of(octets: NDArray[np.uint8], first: int, last: int, lanes: int) -> NDArray[np.uint64]:
+    """The groups from `first` to `last` as they lie in memory. Shapes: -> (last - first, lanes)."""
+    size = lanes * _LANE_BYTES
+    return octets[first * size : last * size].view(_LITTLE).reshape(-1, lanes)
 
 
 def _period(ring_bits: int) -> tuple[int, int]:
@@ -88,18 +131,11 @@ def _blocks(groups: int, period: int) -> list[tuple[int, int]]:
     return [(first, min(first + size, groups)) for first in range(0, groups, size)]
 
 
-def _padded(words: NDArray[np.unsignedinteger], size: int) -> NDArray[np.unsignedinteger]:
-    if words.size == size:
-        return words
-    padded = np.zeros(size, dtype=words.dtype)
-    padded[: words.size] = words
-    return padded
-
-
 def _pack_block(values: NDArray[np.unsignedinteger], ring_bits: int, lanes: int) -> NDArray[np.uint64]:
     """Shapes: values (groups, period) -> (groups, lanes)."""
-    # Column-major inside the block: every shift below then runs over contiguous memory.
-    columns = np.ascontiguousarray(values.T, dtype=np.uint64)
+    # Column-major inside the block: every shift below then runs over contiguous memory. Always a copy:
+    # the caller's words are not reduced in place, and may be overwritten by this block's bytes.
+    columns = np.array(values.T, dtype=np.uint64, order="C", copy=True)
     columns &= _mask(ring_bits)
     packed = np.zeros((lanes, values.shape[0]), dtype=np.uint64)
     for index, column in enumerate(columns):
@@ -132,7 +168,12 @@ def _check_width(ring_bits: int) -> None:
         raise ValueError(f"a ring has 1 to {_WORD_BITS} bits, got {ring_bits}")
 
 
-def _check_canonical(data: bytes, ring_bits: int, count: int) -> None:
+def _check_fits(ring_bits: int, dtype: np.dtype[np.unsignedinteger]) -> None:
+    if ring_bits > 8 * dtype.itemsize:
+        raise ValueError(f"{ring_bits}-bit coordinates do not fit {dtype}; use uint64")
+
+
+def _check_canonical(data: bytes | memoryview, ring_bits: int, count: int) -> None:
     size = packed_size(count, ring_bits)
     if len(data) != size:
         raise DecodeError(f"{count} coordinates of {ring_bits} bits take {size} bytes, got {len(data)}")

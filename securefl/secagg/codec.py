@@ -4,7 +4,7 @@ A record is a frozen dataclass whose annotated field types ARE its wire format:
 
     Annotated[int, Uint(4)]              big-endian integer of that many bytes
     Annotated[bytes, Fixed(32)]          exactly that many bytes
-    Annotated[bytes, Blob(4096)]         u32 length, then at most that many bytes
+    Annotated[bytes, Blob(256)]          u32 length, then at most that many bytes
     Annotated[tuple[X, ...], Many(64)]   u32 count, then at most that many X
     another record                       its fields, one after the other
 
@@ -15,6 +15,9 @@ Rules kept here:
 - Counts and lengths are held against their caps and against the bytes that are there BEFORE anything
   is allocated. Records nest only as deep as their types do.
 - A `Format` is a closed set of records: magic, version and kind come first, anything else is refused.
+- Long blobs, such as models and vectors, are not copied on the way in: a `Blob` whose limit is above
+  `COPIED_BLOB_BYTES` is read as a read-only memoryview, which equals and hashes like its bytes and keeps
+  the message alive. On the way out every byte is copied once, into the encoding.
 
 What this file does NOT do: judge values beyond their size. Meaning is checked where it is used.
 """
@@ -26,12 +29,15 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from itertools import pairwise
 from operator import attrgetter
-from typing import Annotated, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, NamedTuple, TypeGuard, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from securefl.errors import DecodeError
 
 R = TypeVar("R")
 VERSION = 1
+COPIED_BLOB_BYTES = 4096
+"""Blobs with a limit up to here are read as bytes of their own, longer ones as views into the message."""
+Octets = bytes | memoryview
 _COUNT_BYTES = 4
 
 
@@ -51,7 +57,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Blob:
-    """At most `limit` bytes, with their length in front."""
+    """At most `limit` bytes, with their length in front; see `COPIED_BLOB_BYTES` for how it is read."""
 
     limit: int
 
@@ -79,9 +85,9 @@ class Format:
     def to_bytes(self, record: object) -> bytes:
         """The canonical bytes of `record`, whose class is one of `kinds`."""
         kind = next(number for number, cls in self.kinds.items() if cls is type(record))
-        return self.magic + bytes((VERSION, kind)) + record_to_bytes(record)
+        return _written(record, self.magic + bytes((VERSION, kind)))
 
-    def from_bytes(self, data: bytes) -> object:
+    def from_bytes(self, data: Octets) -> object:
         """The record behind canonical bytes.
 
         Raises:
@@ -89,7 +95,9 @@ class Format:
         """
         start = len(self.magic)
         if data[:start] != self.magic or len(data) < start + 2:
-            raise DecodeError(f"expected a message that starts with {self.magic!r}, got {data[:start]!r}")
+            raise DecodeError(
+                f"expected a message that starts with {self.magic!r}, got {bytes(data[:start])!r}"
+            )
         version, kind = data[start], data[start + 1]
         if version != VERSION:
             raise DecodeError(f"expected version {VERSION}, got {version}; both ends need the same securefl")
@@ -100,13 +108,10 @@ class Format:
 
 def record_to_bytes(record: object) -> bytes:
     """The fields of `record` without magic, version and kind."""
-    chunks: list[bytes] = []
-    cls: type = type(record)
-    _codec_of(cls).write(chunks, record)
-    return b"".join(chunks)
+    return _written(record, b"")
 
 
-def record_from_bytes(cls: type[R], data: bytes) -> R:
+def record_from_bytes(cls: type[R], data: Octets) -> R:
     """The record behind `record_to_bytes`.
 
     Raises:
@@ -118,8 +123,8 @@ def record_from_bytes(cls: type[R], data: bytes) -> R:
 class _Reader:
     """A cursor over bytes from outside; it never hands out more than is there."""
 
-    def __init__(self, data: bytes, position: int) -> None:
-        self._data = data
+    def __init__(self, data: Octets, position: int) -> None:
+        self._data = memoryview(data).toreadonly()
         self._position = position
 
     @property
@@ -127,6 +132,9 @@ class _Reader:
         return len(self._data) - self._position
 
     def take(self, size: int) -> bytes:
+        return bytes(self.view(size))
+
+    def view(self, size: int) -> memoryview:
         start, end = self._position, self._position + size
         if end > len(self._data):
             raise DecodeError(f"expected {size} more bytes, got {self.remaining}: the message is cut short")
@@ -137,12 +145,19 @@ class _Reader:
 class _Codec(NamedTuple):
     """How one type is written and read; `least` is its smallest size in bytes."""
 
-    write: Callable[[list[bytes], object], None]
+    write: Callable[[list[Octets], object], None]
     read: Callable[[_Reader], object]
     least: int
 
 
-def _read_whole(cls: type, data: bytes, start: int) -> object:
+def _written(record: object, head: bytes) -> bytes:
+    chunks: list[Octets] = [head]
+    cls: type = type(record)
+    _codec_of(cls).write(chunks, record)
+    return b"".join(chunks)
+
+
+def _read_whole(cls: type, data: Octets, start: int) -> object:
     reader = _Reader(data, start)
     record = _codec_of(cls).read(reader)
     if reader.remaining:
@@ -157,7 +172,7 @@ def _codec_of(cls: type) -> _Codec:
     hints = get_type_hints(cls, include_extras=True)
     parts = [(field.name, _codec_for(hints[field.name])) for field in fields(cls)]
 
-    def write(chunks: list[bytes], record: object) -> None:
+    def write(chunks: list[Octets], record: object) -> None:
         if type(record) is not cls:
             raise TypeError(f"expected a {cls.__name__}, got {type(record).__name__}")
         for name, part in parts:
@@ -188,7 +203,7 @@ def _codec_for(hint: object) -> _Codec:
 
 
 def _uint(size: int) -> _Codec:
-    def write(chunks: list[bytes], value: object) -> None:
+    def write(chunks: list[Octets], value: object) -> None:
         if not isinstance(value, int) or value < 0 or value >> (8 * size):
             raise ValueError(f"expected an integer from 0 to 2^{8 * size} - 1, got {value!r}")
         chunks.append(value.to_bytes(size, "big"))
@@ -197,7 +212,7 @@ def _uint(size: int) -> _Codec:
 
 
 def _fixed(size: int) -> _Codec:
-    def write(chunks: list[bytes], value: object) -> None:
+    def write(chunks: list[Octets], value: object) -> None:
         if not isinstance(value, bytes) or len(value) != size:
             raise ValueError(f"expected {size} bytes, got {value!r:.80}")
         chunks.append(value)
@@ -206,23 +221,30 @@ def _fixed(size: int) -> _Codec:
 
 
 def _blob(limit: int) -> _Codec:
-    def write(chunks: list[bytes], value: object) -> None:
-        if not isinstance(value, bytes) or len(value) > limit:
+    def write(chunks: list[Octets], value: object) -> None:
+        if not _is_octets(value) or len(value) > limit:
             raise ValueError(f"expected at most {limit} bytes, got {value!r:.80}")
         chunks.append(len(value).to_bytes(_COUNT_BYTES, "big"))
         chunks.append(value)
 
     def read(reader: _Reader) -> object:
-        return reader.take(_read_count(reader, limit, 1))
+        size = _read_count(reader, limit, 1)
+        return reader.view(size) if limit > COPIED_BLOB_BYTES else reader.take(size)
 
     return _Codec(write, read, _COUNT_BYTES)
+
+
+def _is_octets(value: object) -> TypeGuard[Octets]:
+    if isinstance(value, memoryview):
+        return value.format == "B" and value.ndim == 1 and value.c_contiguous
+    return isinstance(value, bytes)
 
 
 def _many(hint: object, mark: Many) -> _Codec:
     item = _codec_for(hint)
     key = _order_key(hint)
 
-    def write(chunks: list[bytes], value: object) -> None:
+    def write(chunks: list[Octets], value: object) -> None:
         if not isinstance(value, tuple) or len(value) > mark.limit:
             raise ValueError(f"expected a tuple of at most {mark.limit} items, got {value!r:.80}")
         _check_order(value, mark, key, ValueError)

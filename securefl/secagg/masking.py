@@ -17,12 +17,13 @@ Reference: Bonawitz et al. 2017, figure 4, round 2.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from securefl.crypto import KeyPair, add_mask, derive
-from securefl.encoding.packing import pack
+from securefl.crypto import KeyPair, add_masks, derive
+from securefl.encoding.packing import pack_in_place
 from securefl.errors import PeerFault, PolicyError, ProtocolError
 from securefl.secagg import transcript, tree
 from securefl.secagg.boxes import open_box
@@ -46,7 +47,11 @@ from securefl.secagg.states import Finished, Holding, Masked, Revealed, Shared, 
 
 Words = NDArray[np.unsignedinteger]
 Contribute = Callable[[bytes, int], Words]
-"""(model bytes, round) -> ring words. It may take long, and it may raise: then nothing was revealed."""
+"""(model bytes, round) -> ring words. It may take long, and it may raise: then nothing was revealed.
+
+The array is handed over: it is masked and packed in place, so that a member holds one ring image and no
+copy of it. Whoever wants to keep the words returns a copy, or an array that is not writable. The model is
+a view into the request where the codec reads it as one: copy what shall outlive the step."""
 
 
 def mask(
@@ -72,8 +77,7 @@ def mask(
     # Everything that can fail comes before the contribution, which costs time and privacy budget.
     seeds = _mask_seeds(member, state, keys, session, dealers, request.deliveries)
     words = _contribution(terms, contribute, request.model)
-    for seed, sign in seeds:
-        add_mask(words, seed, sign)
+    add_masks(words, seeds)
     kept = tuple(sorted(holdings, key=lambda holding: holding.dealer))
     return Masked(terms, session, kept), MaskReply(member.id, *_signed(member, terms, session, words))
 
@@ -148,8 +152,8 @@ def _contribution(terms: Terms, contribute: Contribute, model: bytes) -> Words:
             f"expected a contribution of {terms.length} words of {np.dtype(dtype)}, got {given.shape} of "
             f"{given.dtype}; encode for the ring of the round"
         )
-    # A copy of our own: the masks go in place, and the caller's array is not ours to change.
-    return np.array(given, dtype=dtype, order="C", copy=True)
+    # The array is ours now (see `Contribute`); only one that cannot be masked in place is copied.
+    return np.require(given, requirements=("C", "W"))
 
 
 def _mask_seeds(
@@ -192,5 +196,6 @@ def pair_sign(member: int, peer: int) -> int:
 
 
 def _signed(member: Member, terms: Terms, session: bytes, words: Words) -> tuple[bytes, bytes]:
-    vector = pack(words, terms.ring_bits)
+    # Packed over the words, and hashed and sent from there: no second image of the vector.
+    vector = cast(bytes, pack_in_place(words, terms.ring_bits))
     return vector, member.sign("vector", transcript.vector_message(session, member.id, vector))

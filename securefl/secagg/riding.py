@@ -63,6 +63,7 @@ def split(data: bytes) -> tuple[bytes, ...]:
         return (data,)
     envelope = _FORMAT.from_bytes(data)
     assert isinstance(envelope, _Envelope)  # noqa: S101 - the format has no other record
-    if any(part.startswith(_FORMAT.magic) for part in (envelope.first, envelope.second)):
+    parts = bytes(envelope.first), bytes(envelope.second)
+    if any(part.startswith(_FORMAT.magic) for part in parts):
         raise DecodeError("expected messages in an envelope, got another envelope; discard it")
-    return envelope.first, envelope.second
+    return parts

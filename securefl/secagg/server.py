@@ -24,7 +24,7 @@ from functools import cache
 
 import numpy as np
 
-from securefl.crypto import add_mask
+from securefl.crypto import add_masks
 from securefl.encoding.packing import unpack
 from securefl.errors import GroupAborted, ProtocolError
 from securefl.secagg import transcript, tree
@@ -254,8 +254,7 @@ def _receive_openings(state: Unmasking, replies: Mapping[int, bytes]) -> Summed:
     opened, blame = collect(replies, [reply.sender for reply in state.confirmations], UnmaskReply, check)
     _enough(terms, len(opened), terms.threshold, "opened sound shares", state.blame + blame)
     total = before.total.copy()
-    for seed, sign in masks_to_remove(before, rebuild(before, opened)):
-        add_mask(total, seed, sign)
+    add_masks(total, masks_to_remove(before, rebuild(before, opened)))
     return Summed(state.group, state.blame + blame, before.survivors, reduce(total, terms.ring_bits))
 
 

@@ -4,8 +4,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from securefl.crypto import add_mask
-from securefl.crypto.prg import _CHUNK_BYTES
+from securefl.crypto import add_mask, add_masks
+from securefl.crypto.prg import _BATCH, _CHUNK_BYTES
 
 # AES-256 under the zero key of counters 0, 1 and 2: the hash key, the tag of test case 13 and the
 # ciphertext of test case 14 of the GCM specification.
@@ -48,6 +48,43 @@ def test_a_mask_added_and_subtracted_leaves_the_vector(seed, count, dtype):
     assert np.array_equal(masked - mask_of(seed, count, dtype), words)
     add_mask(masked, seed, -1)
     assert np.array_equal(masked, words)
+
+
+MASKS = st.lists(
+    st.tuples(st.binary(min_size=32, max_size=32), st.sampled_from([1, -1])),
+    max_size=5,
+    unique_by=lambda m: m[0],
+)
+
+
+@given(MASKS, st.integers(0, 700), st.sampled_from([np.uint32, np.uint64]))
+@settings(deadline=None, max_examples=60)
+def test_several_masks_in_one_pass_are_those_masks_one_after_the_other(masks, count, dtype):
+    together = np.arange(count, dtype=dtype)
+    one_by_one = together.copy()
+    add_masks(together, iter(masks))
+    for seed, sign in masks:
+        add_mask(one_by_one, seed, sign)
+    assert np.array_equal(together, one_by_one)
+
+
+@pytest.mark.parametrize("extra_words", [-1, 0, 1])
+def test_several_masks_join_without_a_seam_at_chunks_and_batches(extra_words):
+    count = _CHUNK_BYTES // 4 + extra_words
+    seeds = [number.to_bytes(32, "big") for number in range(_BATCH + 1)]
+    words = np.zeros(count, dtype=np.uint32)
+    add_masks(words, [(seed, 1) for seed in seeds])
+    for seed in seeds:
+        add_mask(words, seed, -1)
+    assert not words.any()
+
+
+def test_one_malformed_mask_in_a_list_leaves_the_vector_as_it_was():
+    words = np.arange(5, dtype=np.uint32)
+    for wrong in ((bytes(31), 1), (bytes(32), 2)):
+        with pytest.raises(ValueError, match="mask"):
+            add_masks(words, [(b"s" * 32, 1), wrong])
+    assert words.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_slice_is_masked_in_place_and_its_neighbours_are_not():

@@ -106,6 +106,23 @@ def test_one_set_of_weights_serves_every_secret_of_the_same_holders():
     assert [combine_with(weights, [batch[x] for x in (9, 2, 5)]) for batch in batches] == secrets
 
 
+@given(st.lists(st.integers(1, 2**32), min_size=1, max_size=12, unique=True))
+@settings(deadline=None, max_examples=60)
+def test_the_weights_are_those_of_the_textbook_formula(points):
+    for own, weight in zip(points, lagrange_at_zero(points), strict=True):
+        expected = 1
+        for other in points:
+            if other != own:
+                expected = expected * other * pow(other - own, -1, PRIME) % PRIME
+        assert weight == expected
+
+
+def test_the_weights_of_many_and_of_far_points_interpolate_a_constant():
+    # f(x) = 1 is a polynomial of any degree below the threshold, so the weights sum to one.
+    for points in (range(1, 1001), range(2**32 - 200, 2**32 + 1), (1, 2**32)):
+        assert sum(lagrange_at_zero(list(points))) % PRIME == 1
+
+
 def test_equal_secrets_have_different_shares_each_time():
     source = stream()
     assert split(b"s" * 32, 2, [1, 2], source) != split(b"s" * 32, 2, [1, 2], source)

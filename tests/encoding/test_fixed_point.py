@@ -1,3 +1,5 @@
+import hashlib
+import tracemalloc
 from math import inf, nan, sqrt
 
 import numpy as np
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from securefl.crypto import SeededRandomness, Stream, add_mask
 from securefl.encoding import FixedPoint, clip_to_norm, pack, quantise, unpack
+from securefl.encoding.fixed_point import _BLOCK
 from securefl.errors import ConfigError, DataError, ProtocolError
 
 quick = settings(deadline=None, max_examples=80)
@@ -212,6 +215,49 @@ def test_encoding_replays_from_its_stream_alone_and_leaves_the_update_alone():
     assert np.array_equal(codec.encode(update, stream("a")), codec.encode(update, stream("a")))
     assert not np.array_equal(codec.encode(update, stream("a")), codec.encode(update, stream("b")))
     assert np.array_equal(update, before)
+
+
+@pytest.mark.parametrize(
+    ("dim", "bits", "cap", "weight", "scale", "kind", "known"),
+    # What the first release of this encoding gave, which held the whole update in float64 at once.
+    [
+        (1, 16, 1, 1, 3.0, "f8", "623cabcf143d80f2"),
+        (129, 16, 1, 1, 1.0, "f4", "26d742af32cbe664"),
+        (16384, 32, 1, 1, 0.001, "f8", "2faa0ebc8892bb17"),
+        (16385, 16, 7, 3, 1.0, "f4", "52d80e7ab9166169"),
+        (50000, 12, 1, 1, 1e30, "f4", "a653788e98131c5b"),
+        (131077, 16, 1, 1, 1.0, "f8", "e0d9deef28dd21c1"),
+        (300001, 20, 100, 42, 1.0, "f4", "f574b4ab693d4dcb"),
+    ],
+)
+def test_known_updates_encode_to_known_words_whatever_the_blocks(dim, bits, cap, weight, scale, kind, known):
+    codec = FixedPoint(1.0, bits, dim, 100, cap=cap, weighted=cap > 1)
+    update = (((np.arange(dim) * 7919 + 1) % 1009 - 504) / 504 * scale).astype(kind)
+    words = codec.encode(update, stream("known", dim), weight=weight)
+    assert hashlib.sha256(words.astype("<u8").tobytes()).hexdigest()[:16] == known
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1, 9])
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_encoding_is_clipping_scaling_and_rounding_whole_at_the_edges_of_blocks(blocks, extra):
+    codec = FixedPoint(clip_norm=2.0, bits=20, dim=blocks * _BLOCK + extra, members=10, cap=5)
+    update = np.random.default_rng(0).normal(size=codec.dim).astype(np.float32)
+    whole = clip_to_norm(update, 2.0) * (3 / 5)
+    rounded = quantise(whole, codec.step, stream("edges"), codec.dtype) & np.uint32(2**codec.ring_bits - 1)
+    assert np.array_equal(codec.encode(update, stream("edges"), weight=3), rounded)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_encoding_needs_the_ring_image_and_one_block_beside_the_update(kind):
+    codec = FixedPoint(clip_norm=1.0, bits=16, dim=1_000_000, members=100)
+    update = np.random.default_rng(0).normal(size=codec.dim).astype(kind)
+    source = stream("memory")
+    tracemalloc.start()
+    words = codec.encode(update, source)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # A block takes at most a dozen float64 scratch arrays; a copy of the update would take 4 MB or more.
+    assert peak - words.nbytes < 12 * 8 * _BLOCK
 
 
 def test_lengths_and_bytes_count_the_weight_coordinate():

@@ -34,7 +34,7 @@ class Endpoint:
 
     def contribute(self, model, round):
         self.trained += 1
-        return self.vector
+        return self.vector.copy()  # handed over: it is masked in place
 
     def opened(self, context):
         return open_state(self.states[context], self.member.storage_key)

@@ -82,6 +82,60 @@ def test_a_lying_count_allocates_nothing():
     assert peak < 1 << 20
 
 
+@dataclass(frozen=True)
+class Long:
+    id: Annotated[int, Uint(1)]
+    vector: Annotated[bytes, Blob(1 << 30)]
+    short: Annotated[bytes, Blob(4096)]
+
+
+@pytest.mark.parametrize("wrap", [bytes, memoryview, bytearray])
+def test_a_long_blob_is_read_without_a_copy_and_a_short_one_as_bytes_of_its_own(wrap):
+    data = wrap(record_to_bytes(Long(1, bytes(1 << 20), b"short")))
+    tracemalloc.start()
+    record = record_from_bytes(Long, data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 16
+    assert type(record.short) is bytes
+    assert isinstance(record.vector, memoryview)
+    assert record.vector.readonly
+
+
+def test_a_view_and_its_bytes_are_the_same_value_with_the_same_encoding():
+    record = Long(1, b"vector", b"")
+    read = record_from_bytes(Long, record_to_bytes(record))
+    assert read == record
+    assert hash(read) == hash(record)
+    assert record_to_bytes(read) == record_to_bytes(record)
+
+
+def test_writing_copies_a_long_blob_once():
+    record = Long(1, memoryview(bytes(1 << 20)), b"")
+    form = Format(b"TEST", {3: Long})
+    tracemalloc.start()
+    written = form.to_bytes(record)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < len(written) + (1 << 16)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [memoryview(bytes(16)).cast("I"), memoryview(bytes(16))[::2], memoryview(bytes(4)).cast("B", (2, 2))],
+)
+def test_a_view_of_anything_but_plain_bytes_is_not_written(view):
+    with pytest.raises(ValueError, match="expected"):
+        record_to_bytes(Long(1, view, b""))
+
+
+@pytest.mark.parametrize("end", range(20))
+def test_a_view_that_is_cut_short_is_a_decode_error(end):
+    data = memoryview(b"TEST\x01\x03" + record_to_bytes(Long(1, b"vector", b"s")))
+    with pytest.raises(DecodeError):
+        Format(b"TEST", {3: Long}).from_bytes(data[:end])
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from securefl.crypto import KeyPair, SystemRandomness, add_mask
+from securefl.encoding import FixedPoint
 from securefl.errors import BudgetExceeded
+from securefl.secagg import Step, aggregate, respond
 from securefl.secagg.masking import pair_seed, pair_sign, ring_dtype, self_seed
+from securefl.secagg.messages import from_bytes
 
 STREAM = SystemRandomness().stream("masking tests")
 
@@ -46,13 +51,53 @@ def test_the_ring_wraps_in_the_smallest_native_word(bits, dtype):
     assert ring_dtype(bits) is dtype
 
 
-def test_the_callers_array_is_not_changed_and_not_trusted_to_be_reduced(make_world):
-    world = make_world(ring_bits=8, length=3)
+@pytest.mark.parametrize("masking", [True, False])
+def test_a_contribution_is_not_trusted_to_be_reduced(make_world, masking):
+    world = make_world(ring_bits=8, length=3, masking=masking)
     for endpoint in world.endpoints.values():
         endpoint.vector = np.array([255, 256, 1 << 31], dtype=np.uint32)
     (outcome,) = world.run()
     assert outcome.total.tolist() == [4 * 255 % 256, 0, 0]
-    assert all(one.vector.tolist() == [255, 256, 1 << 31] for one in world.endpoints.values())
+
+
+@pytest.mark.parametrize("masking", [True, False])
+def test_a_contribution_is_handed_over_and_sent_from_its_own_memory(make_world, masking):
+    world = make_world(ring_bits=19, length=300, masking=masking)
+    handed_over = {}
+
+    def contribute_of(client, endpoint):
+        def contribute(model, round):
+            return handed_over.setdefault(client, endpoint.vector.copy())
+
+        return contribute
+
+    for client, endpoint in world.endpoints.items():
+        endpoint.contribute = contribute_of(client, endpoint)
+    wire = world.wire()
+    (outcome,) = world.run(wire)
+    assert outcome.total.tolist() == world.expected(outcome.survivors)
+    sent = {
+        client: from_bytes(reply).vector for client, step, _, reply in wire.heard if step.step == Step.MASK
+    }
+    for client, words in handed_over.items():
+        # The array now holds the packed bytes that left, and no longer the words.
+        assert words.tobytes().startswith(bytes(sent[client]))
+
+
+@pytest.mark.parametrize("masking", [True, False])
+def test_a_contribution_that_is_read_only_or_strided_is_copied_and_left_alone(make_world, masking):
+    world = make_world(masking=masking)
+    (kept, strided), others = list(world.endpoints.values())[:2], list(world.endpoints.values())[2:]
+    kept.vector.flags.writeable = False
+    wide = np.zeros(2 * strided.vector.size, dtype=strided.vector.dtype)
+    wide[::2] = strided.vector
+    kept.contribute = lambda model, round: kept.vector
+    strided.contribute = lambda model, round: wide[::2]
+    before = kept.vector.tolist(), wide.tolist()
+    (outcome,) = world.run()
+    assert len(others) == 2
+    assert outcome.total.tolist() == world.expected(outcome.survivors)
+    assert (kept.vector.tolist(), wide.tolist()) == before
 
 
 def test_a_contribution_out_of_budget_stops_its_member_and_nothing_of_it_is_sent(make_world):
@@ -73,3 +118,32 @@ def test_a_contribution_out_of_budget_stops_its_member_and_nothing_of_it_is_sent
     (outcome,) = world.run(exchange)
     assert outcome.survivors == (11, 12, 13)
     assert outcome.total.tolist() == world.expected(outcome.survivors)
+
+
+def test_a_member_holds_its_vector_its_ring_image_and_one_chunk_at_its_peak(make_world):
+    codec = FixedPoint(clip_norm=1.0, bits=16, dim=1_000_000, members=4)
+    world = make_world(ring_bits=codec.ring_bits, length=codec.length)
+    wire = world.wire()
+    states = {}
+
+    def on_request(client, step, data):
+        if client == 10:
+            states[step.step] = (world.endpoints[10].states.get(step.context), data)
+        return data
+
+    wire.on_request = on_request
+    aggregate(world.base, bytes(4 * codec.dim), wire)
+    state, request = states[Step.MASK]
+
+    def contribute(model, round):
+        update = np.frombuffer(model, dtype="<f4") + np.float32(1.0)
+        return codec.encode(update, STREAM)
+
+    tracemalloc.start()
+    reply = respond(world.endpoints[10].member, state, request, contribute).reply
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    vector = ring = 4 * codec.dim
+    assert len(reply) > codec.wire_bytes
+    # The scratch arrays of one block of encoding take at most a dozen times 128 KiB.
+    assert peak < vector + ring + 12 * (1 << 17)
