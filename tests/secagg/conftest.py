@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -10,8 +11,12 @@ import numpy as np
 import pytest
 
 from securefl.crypto import Identity, SeededRandomness, SystemRandomness
+from securefl.encoding.packing import pack
 from securefl.errors import PolicyError, ProtocolError
 from securefl.secagg import EpochPlan, Member, Policy, Roster, RoundPlan, StepId, aggregate, respond, step_of
+from securefl.secagg.messages import KEY_KIND, SEED_KIND, MaskReply, UnmaskReply, from_bytes
+from securefl.secagg.server import advance, requests
+from securefl.secagg.stages import Advertising, Group, Summed
 
 TASK, CONFIG, MODEL = b"t" * 32, b"c" * 32, b"model of the round"
 SYSTEM = SystemRandomness()
@@ -73,6 +78,30 @@ class Wire:
                 replies[client] = sent
         return replies
 
+    def exposed(self, threshold: int) -> set[int]:
+        """Clients of which whoever read every reply on this wire can compute more than the sums.
+
+        Either both secrets of one mask key are there, or a masked vector's own mask and all its pair masks.
+        """
+        holders, company, vectors = defaultdict(set), defaultdict(set), set()
+        for client, step, _, reply in self.heard:
+            message = from_bytes(reply)
+            if isinstance(message, MaskReply):
+                vectors.add((step.context, client))
+            if isinstance(message, UnmaskReply):
+                for opening in message.openings:
+                    holders[step.context, opening.dealer, opening.kind].add(client)
+                    company[step.context, opening.dealer] |= {other.dealer for other in message.openings}
+        rebuilt = {what for what, by in holders.items() if len(by) >= threshold}
+        both = {c for slot, c in company if {(slot, c, SEED_KIND), (slot, c, KEY_KIND)} <= rebuilt}
+        alone = {
+            client
+            for slot, client in vectors
+            if (slot, client, SEED_KIND) in rebuilt
+            and all((slot, c, KEY_KIND) in rebuilt for c in company[slot, client] - {client})
+        }
+        return both | alone
+
 
 @dataclass
 class World:
@@ -89,12 +118,51 @@ class World:
     def wire(self, **hooks) -> Wire:
         return Wire(self.endpoints, **hooks)
 
+    def losing(self, dropped, at, kind) -> Wire:
+        """A wire on which `dropped` vanish at a step (its request or its reply is lost) and for good."""
+
+        def on_request(client, step, data):
+            gone = client in dropped and (step.step > at or (step.step == at and kind == "request"))
+            return None if gone else data
+
+        def on_reply(client, step, data):
+            return None if client in dropped and step.step >= at else data
+
+        return self.wire(on_request=on_request, on_reply=on_reply)
+
     def epoch(self, groups: int, **changes) -> EpochPlan:
         plan = EpochPlan(TASK, CONFIG, self.roster, 1, self.roster.ids, groups, 3)
         return replace(plan, **changes)
 
     def run(self, wire: Wire | None = None, **changes):
         return aggregate(self.plan(**changes), MODEL, wire or self.wire())
+
+    def start(self) -> Advertising:
+        """The server of the first group before its first exchange, as `aggregate` sets it up."""
+        seen: list[bytes] = []
+        self.run(self.wire(on_request=lambda client, step, data: seen.append(data)))
+        request = from_bytes(seen[0])
+        return Advertising(Group(request.terms, self.roster, request.evidence, MODEL), ())
+
+    def play(self):
+        """Every stage of the first group's honest round with the replies that lead on, and the last stage."""
+        state, wire, stages = self.start(), self.wire(), []
+        while not isinstance(state, Summed):
+            replies = wire(requests(state))
+            stages.append((state, replies))
+            state = advance(state, replies)
+        return stages, state
+
+    def plain_in(self, view: Iterable[bytes]) -> set[int]:
+        """Clients whose plain vector occurs in the view, in any of the forms that our code knows."""
+        found, view = set(), list(view)
+        for client, endpoint in self.endpoints.items():
+            plain = endpoint.vector
+            forms = [pack(plain, self.base.ring_bits), plain.tobytes(), plain.byteswap().tobytes()]
+            forms += [plain.astype(np.int64).tobytes(), plain.astype(np.float64).tobytes()]
+            if any(form in piece for piece in view for form in forms):
+                found.add(client)
+        return found
 
     def fresh(self) -> World:
         """The same members before anything happened."""

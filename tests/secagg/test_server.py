@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from securefl.crypto import AgreementKey
-from securefl.encoding.packing import pack
 from securefl.errors import GroupAborted, PeerFault
 from securefl.secagg import Step, respond, transcript, tree
 from securefl.secagg.messages import (
@@ -18,48 +17,16 @@ from securefl.secagg.messages import (
     AdvertiseReply,
     Opening,
     ShareReply,
-    Terms,
     UnmaskReply,
     from_bytes,
     to_bytes,
 )
 from securefl.secagg.opening import openings_message
 from securefl.secagg.server import advance, requests
-from securefl.secagg.stages import Advertising, Group, Summed
+from securefl.secagg.stages import Summed
 from securefl.secagg.states import Holding, SharePair, state_from_bytes, state_to_bytes
 
-MODEL = b"model of the round"
 ROUND_STEPS = [Step.ADVERTISE, Step.SHARE, Step.MASK, Step.CONFIRM, Step.UNMASK]
-
-
-def start(world):
-    plan = world.base
-    terms = Terms(
-        task=plan.task,
-        config=plan.config,
-        roster=plan.roster.digest,
-        round=plan.round,
-        attempt=plan.attempt,
-        group=0,
-        members=plan.groups[0],
-        threshold=plan.threshold,
-        colluding=plan.colluding,
-        length=plan.length,
-        ring_bits=plan.ring_bits,
-        masking=1,
-        group_seed=plan.group_seed,
-    )
-    return Advertising(Group(terms, plan.roster, b"", MODEL), ())
-
-
-def play(world):
-    """Every stage of an honest round with the replies that lead to the next one."""
-    state, wire, stages = start(world), world.wire(), []
-    while not isinstance(state, Summed):
-        replies = wire(requests(state))
-        stages.append((state, replies))
-        state = advance(state, replies)
-    return stages, state
 
 
 def same(one, other):
@@ -94,7 +61,7 @@ def test_every_changed_byte_of_a_reply_counts_as_that_partys_dropout_and_blames_
     # Three members, threshold two: the sum goes on without the party. Two of two: the group aborts.
     world = make_world(sizes=(members,), threshold=2, length=3)
     chance, tried = random.Random(5), 0
-    for state, replies in play(world)[0]:
+    for state, replies in world.play()[0]:
         client = 10 + tried % members
         silent = settle(state, {other: data for other, data in replies.items() if other != client})
         for data in changed_bytes(replies[client], chance):
@@ -315,18 +282,6 @@ def secrets_of(world):
     return secrets, on_request
 
 
-def vectors_in(view, world):
-    """Clients whose plain vector occurs in the view, in any of the forms that our code knows."""
-    found = set()
-    for client, endpoint in world.endpoints.items():
-        plain = endpoint.vector
-        forms = [pack(plain, world.base.ring_bits), plain.tobytes(), plain.byteswap().tobytes()]
-        forms += [plain.astype(np.int64).tobytes(), plain.astype(np.float64).tobytes()]
-        if any(form in piece for piece in view for form in forms):
-            found.add(client)
-    return found
-
-
 @pytest.mark.parametrize("dropped", [(), (11,), (11, 14)])
 def test_nothing_that_reaches_the_server_holds_a_plain_vector_or_both_secrets_of_one_client(
     make_world, dropped
@@ -336,7 +291,7 @@ def test_nothing_that_reaches_the_server_holds_a_plain_vector_or_both_secrets_of
     wire = world.wire(
         on_request=lambda c, s, d: None if c in dropped and s.step >= Step.MASK else on_request(c, s, d)
     )
-    state, view, openings = start(world), [], []
+    state, view, openings = world.start(), [], []
     while not isinstance(state, Summed):
         view += [state, sent := requests(state)]
         replies = wire(sent)
@@ -346,7 +301,7 @@ def test_nothing_that_reaches_the_server_holds_a_plain_vector_or_both_secrets_of
     pieces = list(walk(view))
     assert len(pieces) > 500
     assert state.total.tolist() == world.expected(c for c in world.roster.ids if c not in dropped)
-    assert vectors_in(pieces, world) == set()
+    assert world.plain_in(pieces) == set()
     assert not any(secret in piece for piece in pieces for own in secrets.values() for secret in own.values())
     openings = [message for piece in pieces if (message := opening_of(piece)) is not None]
     kinds = {}
@@ -368,7 +323,7 @@ def test_the_walk_would_find_a_plain_vector(make_world):
     wire = world.wire()
     world.run(wire)
     pieces = list(walk([reply for _, _, _, reply in wire.heard]))
-    assert vectors_in(pieces, world) == set(world.roster.ids)
+    assert world.plain_in(pieces) == set(world.roster.ids)
 
 
 def test_every_opened_share_has_its_own_salt(make_world):
