@@ -13,8 +13,20 @@ import pytest
 from securefl.crypto import Identity, SeededRandomness, SystemRandomness
 from securefl.encoding.packing import pack
 from securefl.errors import PolicyError, ProtocolError
-from securefl.secagg import EpochPlan, Member, Policy, Roster, RoundPlan, StepId, aggregate, respond, step_of
-from securefl.secagg.messages import KEY_KIND, SEED_KIND, MaskReply, UnmaskReply, from_bytes
+from securefl.secagg import (
+    EpochPlan,
+    Member,
+    Policy,
+    Roster,
+    RoundPlan,
+    Step,
+    StepId,
+    aggregate,
+    respond,
+    step_of,
+)
+from securefl.secagg.codec import record_to_bytes
+from securefl.secagg.messages import KEY_KIND, SEED_KIND, MaskReply, UnmaskReply, from_bytes, to_bytes
 from securefl.secagg.server import advance, requests
 from securefl.secagg.stages import Advertising, Group, Summed
 
@@ -174,6 +186,68 @@ class World:
         return [int(value) % (1 << self.base.ring_bits) for value in total]
 
 
+class MaliciousServer:
+    """Plays a round up to the masked vectors, then asks copies of the members what it likes.
+
+    What it sends is an honest request of the same round with one list exchanged, so it needs to know no more
+    of a message than that. `change` bends the requests on the way up to the masked vectors.
+    """
+
+    def __init__(self, world, change=lambda client, step, data: data):
+        self.world, self.slot, asked = world, None, {}
+
+        def stop(client, step, data):
+            self.slot = step.context
+            return change(client, step, data) if step.step <= Step.MASK else None
+
+        def note(client, step, data):
+            asked[step.step] = from_bytes(data)
+            return data
+
+        self.wire = world.wire(on_request=stop)
+        world.run(self.wire)
+        honest = world.fresh()
+        honest.run(honest.wire(on_request=note))
+        self._asked = asked
+        self.after_mask = {client: one.states.get(self.slot) for client, one in world.endpoints.items()}
+
+    def confirm_request(self, survivors) -> bytes:
+        honest = self._asked[Step.CONFIRM]
+        return relisted(to_bytes(honest), honest.survivors, tuple(survivors))
+
+    def unmask_request(self, confirmations) -> bytes:
+        ordered = tuple(sorted(confirmations, key=lambda reply: reply.sender))
+        return to_bytes(replace(self._asked[Step.UNMASK], confirmations=ordered))
+
+    def confirm(self, client, survivors):
+        """A fresh copy of the member's state signs a list; returns (state after, signed reply)."""
+        member, request = self.world.endpoints[client].member, self.confirm_request(survivors)
+        answer = respond(member, self.after_mask[client], request, None)
+        return answer.state, from_bytes(answer.reply)
+
+    def unmask(self, client, state, confirmations):
+        """A copy of the member's state after a confirmation opens its shares."""
+        member, request = self.world.endpoints[client].member, self.unmask_request(confirmations)
+        reply = respond(member, state, request, None).reply
+        self.wire.heard.append((client, step_of(request), request, reply))
+        return from_bytes(reply)
+
+
+def relisted(data: bytes, old: tuple, new: tuple) -> bytes:
+    """The bytes of a message with one list replaced by another of any order, with repetitions or without."""
+
+    def listed(items):
+        parts = [item if isinstance(item, bytes) else _item_bytes(item) for item in items]
+        return len(items).to_bytes(4, "big") + b"".join(parts)
+
+    assert listed(old) in data
+    return data.replace(listed(old), listed(new), 1)
+
+
+def _item_bytes(item) -> bytes:
+    return item.to_bytes(4, "big") if isinstance(item, int) else record_to_bytes(item)
+
+
 def build_world(
     sizes=(4,),
     threshold=3,
@@ -232,6 +306,18 @@ def build_world(
 def make_world():
     """Builds a `World`; see `build_world` for its arguments."""
     return build_world
+
+
+@pytest.fixture
+def malicious_server():
+    """The class `MaliciousServer`."""
+    return MaliciousServer
+
+
+@pytest.fixture
+def relist():
+    """The function `relisted`."""
+    return relisted
 
 
 @pytest.fixture
