@@ -96,14 +96,14 @@ class Wire:
         Either both secrets of one mask key are there, or a masked vector's own mask and all its pair masks.
         """
         holders, company, vectors = defaultdict(set), defaultdict(set), set()
-        for client, step, _, reply in self.heard:
-            message = from_bytes(reply)
+        for client, _, request, reply in self.heard:
+            slot, message = step_of(request).context, from_bytes(reply)
             if isinstance(message, MaskReply):
-                vectors.add((step.context, client))
+                vectors.add((slot, client))
             if isinstance(message, UnmaskReply):
                 for opening in message.openings:
-                    holders[step.context, opening.dealer, opening.kind].add(client)
-                    company[step.context, opening.dealer] |= {other.dealer for other in message.openings}
+                    holders[slot, opening.dealer, opening.kind].add(client)
+                    company[slot, opening.dealer] |= {other.dealer for other in message.openings}
         rebuilt = {what for what, by in holders.items() if len(by) >= threshold}
         both = {c for slot, c in company if {(slot, c, SEED_KIND), (slot, c, KEY_KIND)} <= rebuilt}
         alone = {
