@@ -27,8 +27,6 @@ from securefl.secagg import (
 )
 from securefl.secagg.codec import record_to_bytes
 from securefl.secagg.messages import KEY_KIND, SEED_KIND, MaskReply, UnmaskReply, from_bytes, to_bytes
-from securefl.secagg.server import advance, requests
-from securefl.secagg.stages import Advertising, Group, Summed
 
 TASK, CONFIG, MODEL = b"t" * 32, b"c" * 32, b"model of the round"
 SYSTEM = SystemRandomness()
@@ -148,22 +146,6 @@ class World:
 
     def run(self, wire: Wire | None = None, **changes):
         return aggregate(self.plan(**changes), MODEL, wire or self.wire())
-
-    def start(self) -> Advertising:
-        """The server of the first group before its first exchange, as `aggregate` sets it up."""
-        seen: list[bytes] = []
-        self.run(self.wire(on_request=lambda client, step, data: seen.append(data)))
-        request = from_bytes(seen[0])
-        return Advertising(Group(request.terms, self.roster, request.evidence, MODEL), ())
-
-    def play(self):
-        """Every stage of the first group's honest round with the replies that lead on, and the last stage."""
-        state, wire, stages = self.start(), self.wire(), []
-        while not isinstance(state, Summed):
-            replies = wire(requests(state))
-            stages.append((state, replies))
-            state = advance(state, replies)
-        return stages, state
 
     def plain_in(self, view: Iterable[bytes]) -> set[int]:
         """Clients whose plain vector occurs in the view, in any of the forms that our code knows."""

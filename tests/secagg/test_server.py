@@ -23,10 +23,29 @@ from securefl.secagg.messages import (
 )
 from securefl.secagg.opening import openings_message
 from securefl.secagg.server import advance, requests
-from securefl.secagg.stages import Summed
+from securefl.secagg.stages import Advertising, Group, Summed
 from securefl.secagg.states import Holding, SharePair, state_from_bytes, state_to_bytes
 
+MODEL = b"model of the round"
 ROUND_STEPS = [Step.ADVERTISE, Step.SHARE, Step.MASK, Step.CONFIRM, Step.UNMASK]
+
+
+def start(world):
+    """The server of the first group before its first exchange, as `aggregate` sets it up."""
+    seen = []
+    world.run(world.wire(on_request=lambda client, step, data: seen.append(data)))
+    request = from_bytes(seen[0])
+    return Advertising(Group(request.terms, world.roster, request.evidence, MODEL), ())
+
+
+def play(world):
+    """Every stage of an honest round with the replies that lead to the next one."""
+    state, wire, stages = start(world), world.wire(), []
+    while not isinstance(state, Summed):
+        replies = wire(requests(state))
+        stages.append((state, replies))
+        state = advance(state, replies)
+    return stages, state
 
 
 def same(one, other):
@@ -61,7 +80,7 @@ def test_every_changed_byte_of_a_reply_counts_as_that_partys_dropout_and_blames_
     # Three members, threshold two: the sum goes on without the party. Two of two: the group aborts.
     world = make_world(sizes=(members,), threshold=2, length=3)
     chance, tried = random.Random(5), 0
-    for state, replies in world.play()[0]:
+    for state, replies in play(world)[0]:
         client = 10 + tried % members
         silent = settle(state, {other: data for other, data in replies.items() if other != client})
         for data in changed_bytes(replies[client], chance):
@@ -291,7 +310,7 @@ def test_nothing_that_reaches_the_server_holds_a_plain_vector_or_both_secrets_of
     wire = world.wire(
         on_request=lambda c, s, d: None if c in dropped and s.step >= Step.MASK else on_request(c, s, d)
     )
-    state, view, openings = world.start(), [], []
+    state, view, openings = start(world), [], []
     while not isinstance(state, Summed):
         view += [state, sent := requests(state)]
         replies = wire(sent)

@@ -41,7 +41,7 @@ class Case(NamedTuple):
 
     @property
     def everybody(self):
-        return self.seed % 5 == 4
+        return self.seed % 5 == 4 or (self.kind == "equivocation" and self.seed % 2 == 1)
 
     @property
     def dropout(self):
@@ -119,25 +119,28 @@ def replay(attacker, client, batch):
 
 
 def within_the_round(attacker, client, batch):
+    """An earlier message of the same draw or round, sent again in the place of this one."""
     return attacker.chance.choice(attacker.passed[client, attacker.direction])
 
 
 def wrong_sender(attacker, client, batch):
-    message, other = from_bytes(batch[client]), attacker.chance.choice(sorted(set(batch) - {client}))
+    """A reply under another's name, or a request in which somebody on a list is somebody else."""
+    everybody = attacker.wire.endpoints
     if attacker.direction == REPLY:
-        return to_bytes(replace(message, sender=other))
+        other = attacker.chance.choice(sorted(set(everybody) - {client}))
+        return to_bytes(replace(from_bytes(batch[client]), sender=other))
 
     def rename(items):
         place = attacker.chance.randrange(len(items))
-        items[place] = renamed(items[place], other)
+        item = items[place]
+        if not is_dataclass(item):
+            items[place] = attacker.chance.choice(sorted(set(everybody) - {item}))
+            return
+        name = fields(item)[0].name  # a record on a list begins with the id of its sender, dealer or holder
+        other = attacker.chance.choice(sorted(set(everybody) - {getattr(item, name)}))
+        items[place] = replace(item, **{name: other})
 
     return relisted(attacker, batch[client], rename)
-
-
-def renamed(item, other):
-    if not is_dataclass(item):
-        return other if isinstance(item, int) else other.to_bytes(4, "big") + item[4:]
-    return replace(item, **{fields(item)[0].name: other})
 
 
 def wrong_round(attacker, client, batch):
@@ -181,8 +184,8 @@ def missing(attacker, client, batch):
 
 
 def equivocation(attacker, client, batch):
-    """Half of the members get another well-formed message than the others."""
-    if sorted(batch).index(client) % 2:
+    """One member, or every other one, gets another well-formed message than the rest."""
+    if attacker.case.everybody and sorted(batch).index(client) % 2:
         return batch[client]
     message = from_bytes(batch[client])
     return to_bytes(different(message, random.Random(str(attacker.case))))
@@ -204,7 +207,7 @@ def different(record, chance):
 
 
 def lists_in(record):
-    """Every list of at least two items in a message, however deep."""
+    """Every list of at least two ids or records in a message or its terms."""
     for one in fields(record):
         value = getattr(record, one.name)
         if is_dataclass(value):
@@ -304,7 +307,7 @@ def run(make_world, relist, case):
         relist=relist,
         archive=archive,
         chance=chance,
-        victim=world.roster.ids[0] if case.kind == "equivocation" else victim,
+        victim=victim,
         direction=direction_of(case),
         gone=gone if case.dropout else None,
     )
