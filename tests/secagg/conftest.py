@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -11,8 +12,22 @@ import numpy as np
 import pytest
 
 from securefl.crypto import Identity, SeededRandomness, SystemRandomness
+from securefl.encoding.packing import pack
 from securefl.errors import PolicyError, ProtocolError
-from securefl.secagg import EpochPlan, Member, Policy, Roster, RoundPlan, StepId, aggregate, respond, step_of
+from securefl.secagg import (
+    EpochPlan,
+    Member,
+    Policy,
+    Roster,
+    RoundPlan,
+    Step,
+    StepId,
+    aggregate,
+    respond,
+    step_of,
+)
+from securefl.secagg.codec import record_to_bytes
+from securefl.secagg.messages import KEY_KIND, SEED_KIND, MaskReply, UnmaskReply, from_bytes, to_bytes
 from securefl.secagg.states import SALT_BYTES, open_state, seal_state
 
 TASK, CONFIG, MODEL = b"t" * 32, b"c" * 32, b"model of the round"
@@ -84,6 +99,30 @@ class Wire:
                 replies[client] = sent
         return replies
 
+    def exposed(self, threshold: int) -> set[int]:
+        """Clients of which whoever read every reply on this wire can compute more than the sums.
+
+        Either both secrets of one mask key are there, or a masked vector's own mask and all its pair masks.
+        """
+        holders, company, vectors = defaultdict(set), defaultdict(set), set()
+        for client, _, request, reply in self.heard:
+            slot, message = step_of(request).context, from_bytes(reply)
+            if isinstance(message, MaskReply):
+                vectors.add((slot, client))
+            if isinstance(message, UnmaskReply):
+                for opening in message.openings:
+                    holders[slot, opening.dealer, opening.kind].add(client)
+                    company[slot, opening.dealer] |= {other.dealer for other in message.openings}
+        rebuilt = {what for what, by in holders.items() if len(by) >= threshold}
+        both = {c for slot, c in company if {(slot, c, SEED_KIND), (slot, c, KEY_KIND)} <= rebuilt}
+        alone = {
+            client
+            for slot, client in vectors
+            if (slot, client, SEED_KIND) in rebuilt
+            and all((slot, c, KEY_KIND) in rebuilt for c in company[slot, client] - {client})
+        }
+        return both | alone
+
 
 @dataclass
 class World:
@@ -100,12 +139,35 @@ class World:
     def wire(self, **hooks) -> Wire:
         return Wire(self.endpoints, **hooks)
 
+    def losing(self, dropped, at, kind) -> Wire:
+        """A wire on which `dropped` vanish at a step (its request or its reply is lost) and for good."""
+
+        def on_request(client, step, data):
+            gone = client in dropped and (step.step > at or (step.step == at and kind == "request"))
+            return None if gone else data
+
+        def on_reply(client, step, data):
+            return None if client in dropped and step.step >= at else data
+
+        return self.wire(on_request=on_request, on_reply=on_reply)
+
     def epoch(self, groups: int, **changes) -> EpochPlan:
         plan = EpochPlan(TASK, CONFIG, self.roster, 1, self.roster.ids, groups, 3)
         return replace(plan, **changes)
 
     def run(self, wire: Wire | None = None, **changes):
         return aggregate(self.plan(**changes), MODEL, wire or self.wire())
+
+    def plain_in(self, view: Iterable[bytes]) -> set[int]:
+        """Clients whose plain vector occurs in the view, in any of the forms that our code knows."""
+        found, view = set(), list(view)
+        for client, endpoint in self.endpoints.items():
+            plain = endpoint.vector
+            forms = [pack(plain, self.base.ring_bits), plain.tobytes(), plain.byteswap().tobytes()]
+            forms += [plain.astype(np.int64).tobytes(), plain.astype(np.float64).tobytes()]
+            if any(form in piece for piece in view for form in forms):
+                found.add(client)
+        return found
 
     def fresh(self) -> World:
         """The same members before anything happened."""
@@ -115,6 +177,68 @@ class World:
     def expected(self, survivors: Iterable[int]) -> list[int]:
         total = sum(self.endpoints[client].vector.astype(object) for client in survivors)
         return [int(value) % (1 << self.base.ring_bits) for value in total]
+
+
+class MaliciousServer:
+    """Plays a round up to the masked vectors, then asks copies of the members what it likes.
+
+    What it sends is an honest request of the same round with one list exchanged, so it needs to know no more
+    of a message than that. `change` bends the requests on the way up to the masked vectors.
+    """
+
+    def __init__(self, world, change=lambda client, step, data: data):
+        self.world, self.slot, asked = world, None, {}
+
+        def stop(client, step, data):
+            self.slot = step.context
+            return change(client, step, data) if step.step <= Step.MASK else None
+
+        def note(client, step, data):
+            asked[step.step] = from_bytes(data)
+            return data
+
+        self.wire = world.wire(on_request=stop)
+        world.run(self.wire)
+        honest = world.fresh()
+        honest.run(honest.wire(on_request=note))
+        self._asked = asked
+        self.after_mask = {client: one.states.get(self.slot) for client, one in world.endpoints.items()}
+
+    def confirm_request(self, survivors) -> bytes:
+        honest = self._asked[Step.CONFIRM]
+        return relisted(to_bytes(honest), honest.survivors, tuple(survivors))
+
+    def unmask_request(self, confirmations) -> bytes:
+        ordered = tuple(sorted(confirmations, key=lambda reply: reply.sender))
+        return to_bytes(replace(self._asked[Step.UNMASK], confirmations=ordered))
+
+    def confirm(self, client, survivors):
+        """A fresh copy of the member's state signs a list; returns (state after, signed reply)."""
+        member, request = self.world.endpoints[client].member, self.confirm_request(survivors)
+        answer = respond(member, self.after_mask[client], request, None)
+        return answer.state, from_bytes(answer.reply)
+
+    def unmask(self, client, state, confirmations):
+        """A copy of the member's state after a confirmation opens its shares."""
+        member, request = self.world.endpoints[client].member, self.unmask_request(confirmations)
+        reply = respond(member, state, request, None).reply
+        self.wire.heard.append((client, step_of(request), request, reply))
+        return from_bytes(reply)
+
+
+def relisted(data: bytes, old: tuple, new: tuple) -> bytes:
+    """The bytes of a message with one list replaced by another of any order, with repetitions or without."""
+
+    def listed(items):
+        parts = [item if isinstance(item, bytes) else _item_bytes(item) for item in items]
+        return len(items).to_bytes(4, "big") + b"".join(parts)
+
+    assert listed(old) in data
+    return data.replace(listed(old), listed(new), 1)
+
+
+def _item_bytes(item) -> bytes:
+    return item.to_bytes(4, "big") if isinstance(item, int) else record_to_bytes(item)
 
 
 def build_world(
@@ -175,6 +299,18 @@ def build_world(
 def make_world():
     """Builds a `World`; see `build_world` for its arguments."""
     return build_world
+
+
+@pytest.fixture
+def malicious_server():
+    """The class `MaliciousServer`."""
+    return MaliciousServer
+
+
+@pytest.fixture
+def relist():
+    """The function `relisted`."""
+    return relisted
 
 
 @pytest.fixture

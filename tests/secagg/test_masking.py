@@ -128,7 +128,7 @@ def test_a_member_holds_its_vector_its_ring_image_and_one_chunk_at_its_peak(make
 
     def on_request(client, step, data):
         if client == 10:
-            states[step.step] = (world.endpoints[10].states.get(step.context), data)
+            states[step.step] = (world.endpoints[10].states.get(step.after), data)
         return data
 
     wire.on_request = on_request

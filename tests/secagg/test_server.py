@@ -9,17 +9,14 @@ import numpy as np
 import pytest
 
 from securefl.crypto import AgreementKey
-from securefl.encoding.packing import pack
 from securefl.errors import GroupAborted, PeerFault
 from securefl.secagg import Step, respond, transcript
 from securefl.secagg.messages import (
     KEY_KIND,
-    NO_DRAW,
     SEED_KIND,
     AdvertiseReply,
     Opening,
     ShareReply,
-    Terms,
     UnmaskReply,
     from_bytes,
     to_bytes,
@@ -35,26 +32,11 @@ ROUND_STEPS = [Step.ADVERTISE, Step.SHARE, Step.MASK, Step.CONFIRM, Step.UNMASK]
 
 
 def start(world):
-    plan = world.base
-    terms = Terms(
-        task=plan.task,
-        config=plan.config,
-        roster=plan.roster.digest,
-        round=plan.round,
-        attempt=plan.attempt,
-        group=0,
-        members=plan.groups[0],
-        holders=len(plan.groups[0]),
-        threshold=plan.threshold,
-        survivors=plan.threshold,
-        colluding=plan.colluding,
-        agreement=plan.agreement,
-        length=plan.length,
-        ring_bits=plan.ring_bits,
-        masking=1,
-        group_seed=plan.group_seed,
-    )
-    return Advertising(Group(terms, plan.roster, NO_DRAW, MODEL), (), {})
+    """The server of the first group before its first exchange, as `aggregate` sets it up."""
+    seen = []
+    world.run(world.wire(on_request=lambda client, step, data: seen.append(data)))
+    request = from_bytes(seen[0])
+    return Advertising(Group(request.terms, world.roster, request.evidence, MODEL), (), {})
 
 
 def play(world):
@@ -319,18 +301,6 @@ def secrets_of(world):
     return secrets, on_request
 
 
-def vectors_in(view, world):
-    """Clients whose plain vector occurs in the view, in any of the forms that our code knows."""
-    found = set()
-    for client, endpoint in world.endpoints.items():
-        plain = endpoint.vector
-        forms = [pack(plain, world.base.ring_bits), plain.tobytes(), plain.byteswap().tobytes()]
-        forms += [plain.astype(np.int64).tobytes(), plain.astype(np.float64).tobytes()]
-        if any(form in piece for piece in view for form in forms):
-            found.add(client)
-    return found
-
-
 @pytest.mark.parametrize("dropped", [(), (11,), (11, 14)])
 def test_nothing_that_reaches_the_server_holds_a_plain_vector_or_both_secrets_of_one_client(
     make_world, dropped
@@ -350,7 +320,7 @@ def test_nothing_that_reaches_the_server_holds_a_plain_vector_or_both_secrets_of
     pieces = list(walk(view))
     assert len(pieces) > 500
     assert state.total.tolist() == world.expected(c for c in world.roster.ids if c not in dropped)
-    assert vectors_in(pieces, world) == set()
+    assert world.plain_in(pieces) == set()
     assert not any(secret in piece for piece in pieces for own in secrets.values() for secret in own.values())
     openings = [message for piece in pieces if (message := opening_of(piece)) is not None]
     kinds = {}
@@ -372,7 +342,7 @@ def test_the_walk_would_find_a_plain_vector(make_world):
     wire = world.wire()
     world.run(wire)
     pieces = list(walk([reply for _, _, _, reply in wire.heard]))
-    assert vectors_in(pieces, world) == set(world.roster.ids)
+    assert world.plain_in(pieces) == set(world.roster.ids)
 
 
 def test_every_opened_share_has_its_own_salt(make_world):
