@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from securefl.errors import RunDirectoryError
+from securefl.errors import DecodeError, RunDirectoryError
 from securefl.federation.optimizer import Moments
 from securefl.federation.server import State
 from securefl.secagg import Draw, DrawEvidence
@@ -25,6 +25,8 @@ from securefl.secagg.codec import record_from_bytes, record_to_bytes
 
 _VERSION = 2
 _RESTORE = "restore the run directory from a copy or start a new run"
+_DAMAGE = (SafetensorError, DecodeError, KeyError, TypeError, ValueError, RecursionError)
+"""What parsing foreign bytes raises. Deeply nested JSON exhausts the stack before it is no JSON."""
 
 
 def state_to_bytes(state: State) -> bytes:
@@ -58,7 +60,7 @@ def state_from_bytes(data: bytes, dim: int) -> State:
         version, model = header["version"], arrays["model"]
         moments = Moments(arrays["first_moment"], arrays["second_moment"])
         intact = np.array_equal(arrays.pop("digest"), _digest(arrays))
-    except (SafetensorError, KeyError, TypeError, ValueError) as cause:
+    except _DAMAGE as cause:
         raise RunDirectoryError(f"expected a securefl checkpoint, got other bytes; {_RESTORE}") from cause
     if not intact:
         raise RunDirectoryError(f"expected the checkpoint as it was written, got a damaged one; {_RESTORE}")
@@ -67,9 +69,15 @@ def state_from_bytes(data: bytes, dim: int) -> State:
             f"expected a version {_VERSION} checkpoint of {dim} parameters, got version {version} with "
             f"{model.size}; resume with the config and the version of securefl that wrote it"
         )
-    draw = None if header["draw"] is None else _draw_from_json(header["draw"])
-    early = {int(client): bytes.fromhex(reply) for client, reply in header["early"].items()}
-    return State(header["round"], header["attempt"], header["spares_used"], model, moments, draw, early)
+    try:
+        draw = None if header["draw"] is None else _draw_from_json(header["draw"])
+        round, attempt, spares_used = (_count(header[name]) for name in ("round", "attempt", "spares_used"))
+        early = {int(client): bytes.fromhex(reply) for client, reply in dict(header["early"]).items()}
+    except _DAMAGE as cause:
+        raise RunDirectoryError(
+            f"expected a checkpoint's header, got another ({cause}); {_RESTORE}"
+        ) from cause
+    return State(round, attempt, spares_used, model, moments, draw, early)
 
 
 def _digest(arrays: Mapping[str, NDArray[np.generic]]) -> NDArray[np.uint8]:
@@ -95,9 +103,26 @@ def _draw_to_json(draw: Draw) -> dict[str, object]:
 def _draw_from_json(plain: dict[str, object]) -> Draw:
     return Draw(
         seed=bytes.fromhex(str(plain["seed"])),
-        groups=tuple(tuple(group) for group in plain["groups"]),  # type: ignore[attr-defined]
-        withheld=tuple(plain["withheld"]),  # type: ignore[arg-type]
-        redraws=int(plain["redraws"]),  # type: ignore[call-overload]
-        absent=tuple(plain["absent"]),  # type: ignore[arg-type]
+        groups=tuple(_clients(group) for group in _list(plain["groups"])),
+        withheld=_clients(plain["withheld"]),
+        redraws=_count(plain["redraws"]),
+        absent=_clients(plain["absent"]),
         evidence=record_from_bytes(DrawEvidence, bytes.fromhex(str(plain["evidence"]))),
     )
+
+
+def _clients(value: object) -> tuple[int, ...]:
+    return tuple(_count(client) for client in _list(value))
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, got {type(value).__name__}")
+    return value
+
+
+def _count(value: object) -> int:
+    # bool is an int in Python, and `true` is no number in a checkpoint.
+    if type(value) is not int or value < 0:
+        raise ValueError(f"expected a whole number from 0, got {value!r:.40}")
+    return value

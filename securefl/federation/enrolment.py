@@ -72,7 +72,8 @@ def enrolment_from_text(text: str) -> Enrolment:
         if any(Identity.from_bytes(keys[client]).public != public for client, public in roster.keys):
             raise ValueError("a private key is not that of its public one")
         return Enrolment(roster, keys)
-    except (ValueError, KeyError, TypeError, ProtocolError) as cause:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, ProtocolError) as cause:
+        # The last two of Python's own come from an infinite id and from JSON nested thousands deep.
         raise RunDirectoryError(
             f"expected the identities of a run in flight, got a damaged file ({cause}); restore the run "
             "directory from a copy or start a new run"

@@ -1,3 +1,7 @@
+import hashlib
+import json
+from pathlib import Path
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -11,7 +15,27 @@ BOB_PRIVATE = bytes.fromhex("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2
 BOB_PUBLIC = bytes.fromhex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f")
 AGREED = bytes.fromhex("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742")
 
-# RFC 8032 section 7.1, tests 1 to 3: seed, public key, message, signature.
+# RFC 7748 section 5.2: scalar, u-coordinate, output. The second u has its top bit set, which is ignored.
+X25519 = [
+    (
+        "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
+        "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c",
+        "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552",
+    ),
+    (
+        "4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d",
+        "e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493",
+        "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957",
+    ),
+]
+# RFC 7748 section 5.2: k and u after so many iterations of (k, u) = (X25519(k, u), k).
+X25519_ITERATED = {
+    1: "422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079",
+    1000: "684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51",
+}
+
+# RFC 8032 section 7.1, tests 1 to 3, 1024 and SHA(abc): seed, public key, message, signature.
+TEST_1024 = json.loads((Path(__file__).parents[1] / "vectors" / "ed25519_test_1024.json").read_text())
 ED25519 = [
     (
         "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
@@ -33,6 +57,14 @@ ED25519 = [
         "af82",
         "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
         "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+    ),
+    tuple(TEST_1024[name] for name in ("seed", "public", "message", "signature")),
+    (
+        "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
+        "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
+        hashlib.sha512(b"abc").hexdigest(),
+        "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b589"
+        "09351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9bef1177331a704",
     ),
 ]
 
@@ -82,6 +114,22 @@ def test_an_agreed_key_is_hkdf_of_the_rfc_7748_secret_and_both_public_keys():
     expected = derive(AGREED, b"securefl agreement v1" + first + second + b"channel")
     assert AgreementKey.from_bytes(ALICE_PRIVATE).agree(BOB_PUBLIC, b"channel") == expected
     assert AgreementKey.from_bytes(BOB_PRIVATE).agree(ALICE_PUBLIC, b"channel") == expected
+
+
+@pytest.mark.parametrize(("scalar", "public", "output"), X25519)
+def test_an_agreed_key_is_hkdf_of_the_scalar_products_of_rfc_7748(scalar, public, output):
+    own, peer = AgreementKey.from_bytes(bytes.fromhex(scalar)), bytes.fromhex(public)
+    first, second = sorted((own.public, peer))
+    expected = derive(bytes.fromhex(output), b"securefl agreement v1" + first + second + b"channel")
+    assert own.agree(peer, b"channel") == expected
+
+
+def test_a_thousand_agreements_in_a_row_are_those_of_rfc_7748():
+    scalar = public = bytes([9]) + bytes(31)
+    for count in range(1, 1001):
+        scalar, public = AgreementKey.from_bytes(scalar)._shared(public), scalar
+        if count in X25519_ITERATED:
+            assert scalar.hex() == X25519_ITERATED[count]
 
 
 def test_agreed_keys_differ_by_label_and_by_peer():

@@ -1,10 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from securefl.crypto import add_mask, add_masks
+from securefl.crypto import Stream, add_mask, add_masks
 from securefl.crypto.prg import _BATCH, _CHUNK_BYTES
 
 # AES-256 under the zero key of counters 0, 1 and 2: the hash key, the tag of test case 13 and the
@@ -15,6 +17,17 @@ ZERO_KEY_KEYSTREAM = bytes.fromhex(
 # NIST AESAVS, KeySbox, 256 bits, first entry: the encryption of the zero block.
 KEY_SBOX_KEY = bytes.fromhex("c47b0294dbbbee0fec4757f22ffeee3587ca4730c3d33b691df38bab076bc558")
 KEY_SBOX_BLOCK = bytes.fromhex("46f2fb342d6f0ab477476fc501242c5f")
+# NIST SP 800-38A, F.5.5 (CTR-AES256.Encrypt): key, initial counter block, plaintext, ciphertext.
+CTR_KEY = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
+CTR_COUNTER = bytes.fromhex("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff")
+CTR_PLAINTEXT = bytes.fromhex(
+    "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51"
+    "30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710"
+)
+CTR_CIPHERTEXT = bytes.fromhex(
+    "601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c5"
+    "2b0930daa23de94ce87017ba2d84988ddfc9c58db67aada613c2dd08457941a6"
+)
 
 
 def mask_of(seed, count, dtype):
@@ -28,6 +41,21 @@ def test_a_mask_is_the_published_aes_keystream_in_little_endian_words(dtype):
     size = np.dtype(dtype).itemsize
     assert mask_of(bytes(32), 48 // size, dtype).astype(f"<u{size}").tobytes() == ZERO_KEY_KEYSTREAM
     assert mask_of(KEY_SBOX_KEY, 16 // size, dtype).astype(f"<u{size}").tobytes() == KEY_SBOX_BLOCK
+
+
+def start_counting_at(counter):
+    """Our streams and masks count from zero; the published example from another block."""
+    return SimpleNamespace(CTR=lambda _: modes.CTR(counter))
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.uint64])
+def test_a_mask_and_a_stream_are_the_keystream_of_sp_800_38a(dtype, monkeypatch):
+    keystream = bytes(one ^ other for one, other in zip(CTR_PLAINTEXT, CTR_CIPHERTEXT, strict=True))
+    for module in ("prg", "randomness"):
+        monkeypatch.setattr(f"securefl.crypto.{module}.modes", start_counting_at(CTR_COUNTER))
+    size = np.dtype(dtype).itemsize
+    assert mask_of(CTR_KEY, 64 // size, dtype).astype(f"<u{size}").tobytes() == keystream
+    assert Stream(CTR_KEY).take(64) == keystream
 
 
 @pytest.mark.parametrize("extra_words", [-1, 0, 1])

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from securefl.crypto import open_sealed, seal
 from securefl.errors import DecodeError, ProtocolError
 
-# McGrew and Viega, "The Galois/Counter Mode of Operation", test cases 13, 14 and 16 (AES-256):
-# key, nonce, plaintext, associated data, ciphertext || tag.
+# McGrew and Viega, "The Galois/Counter Mode of Operation", test cases 13 to 16 (AES-256, 96-bit
+# nonces): key, nonce, plaintext, associated data, ciphertext || tag.
 GCM = [
     ("00" * 32, "00" * 12, "", "", "530f8afbc74536b9a963b4f1c4cb738b"),
     (
@@ -15,6 +15,16 @@ GCM = [
         "00" * 16,
         "",
         "cea7403d4d606b6e074ec5d3baf39d18" + "d0d1c8a799996bf0265b98b5d48ab919",
+    ),
+    (
+        "feffe9928665731c6d6a8f9467308308" * 2,
+        "cafebabefacedbaddecaf888",
+        "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+        "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255",
+        "",
+        "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+        "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662898015ad"
+        "b094dac5d93471bdec1a502270e3cc6c",
     ),
     (
         "feffe9928665731c6d6a8f9467308308" * 2,
