@@ -81,6 +81,11 @@ class Learner:
         self._probed: set[tuple[int, ...]] = set()
         self.dim = len(get_vector(self._pristine))
 
+    def require(self, input_shape: tuple[int, ...], classes: int) -> None:
+        """Raises ConfigError if the module does not map such examples to that many logits, each by itself."""
+        check_examples_apart(self._module, input_shape, classes)
+        self._probed.add(input_shape)
+
     def train(
         self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
     ) -> NDArray[np.float64]:
