@@ -14,17 +14,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
 from importlib import import_module
+from itertools import chain
 from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
-from securefl.crypto import AgreementKey, Identity, SeededRandomness, Stream, derive
+from securefl.crypto import AgreementKey, Identity, KeyPair, SeededRandomness, Stream, derive
 from securefl.encoding import FixedPoint, packing
 from securefl.errors import ConfigError, DecodeError, PeerFault, PolicyError, ProtocolError
 from securefl.secagg import (
     Roster,
     Step,
+    boxes,
     codec,
     collect,
     masking,
@@ -38,6 +40,7 @@ from securefl.secagg import (
     transcript,
 )
 from securefl.secagg.messages import from_bytes, to_bytes
+from securefl.secagg.states import Shared
 
 Patch = pytest.MonkeyPatch
 # The door and its module have one name in the package; what is patched is in the module.
@@ -149,7 +152,7 @@ def a_second_confirmation_is_answered(patch: Patch) -> None:
     real = respond_module._step
 
     def step(member, before, message, contribute):
-        if isinstance(message, messages.ConfirmRequest) and not hasattr(before, "own_pair"):
+        if isinstance(message, messages.ConfirmRequest) and not isinstance(before, Shared):
             kept = memory[member.id, message.slot] = memory.get((member.id, message.slot), before)
             return real(member, kept, message, contribute)
         return real(member, before, message, contribute)
@@ -215,11 +218,13 @@ def the_members_own_threshold_is_the_least(make_world) -> None:
 
 def a_member_listed_twice_counts_for_nobody(make_world) -> None:
     malicious = Listmaker(make_world())
-    honest = to_bytes(messages.ConfirmRequest(malicious.slot, 1, 0, (10, 11, 12)))
-    twice = honest.replace((12).to_bytes(4, "big"), (11).to_bytes(4, "big"))
-    assert twice != honest
-    with pytest.raises(ProtocolError):
-        respond(malicious.world.endpoints[10].member, malicious.states[10], twice, never)
+    # One list falls below the threshold without the repeated name, the other does not.
+    for last, survivors in ((12, (10, 11, 12)), (13, (10, 11, 12, 13))):
+        honest = to_bytes(messages.ConfirmRequest(malicious.slot, 1, 0, survivors))
+        twice = honest.replace(last.to_bytes(4, "big"), (last - 1).to_bytes(4, "big"))
+        assert twice != honest
+        with pytest.raises(ProtocolError):
+            respond(malicious.world.endpoints[10].member, malicious.states[10], twice, never)
 
 
 def one_vector_under_two_names_is_summed_once(make_world) -> None:
@@ -332,14 +337,14 @@ def every_bit_of_a_self_mask_seed_counts(make_world) -> None:
 def no_two_members_share_a_key_or_a_mask_that_is_not_theirs(make_world) -> None:
     world = make_world(sizes=(4,))
     wire = world.wire()
-    seeds: list[tuple[bytes, int]] = []
-    with recorded(masking, "add_mask", lambda words, seed, sign: (seed, sign), seeds):
+    seeds: list[list[tuple[bytes, int]]] = []
+    with recorded(masking, "add_masks", lambda words, masks: list(masks), seeds):
         (outcome,) = world.run(wire)
     assert outcome.total is not None
     values = long_values(heard_replies(wire, Step.ADVERTISE))
     assert len(set(values)) == len(values)
     signs = defaultdict(list)
-    for seed, sign in seeds:
+    for seed, sign in chain(*seeds):
         signs[seed].append(sign)
     assert sorted(map(sorted, signs.values())) == [[-1, 1]] * 6 + [[1]] * 4
 
@@ -348,10 +353,10 @@ def rounds_and_attempts_have_no_key_and_no_mask_in_common(make_world) -> None:
     world, values, seeds = make_world(sizes=(3,), threshold=2), [], []
     for changes in ({"round": 1}, {"round": 1, "attempt": 1}, {"round": 2}, {"round": 3}):
         wire = world.wire()
-        with recorded(masking, "add_mask", lambda words, seed, sign: seed, found := []):
+        with recorded(masking, "add_masks", lambda words, masks: [seed for seed, _ in masks], found := []):
             world.run(wire, **changes)
         values += long_values(heard_replies(wire, Step.ADVERTISE))
-        seeds.append(set(found))
+        seeds.append(set(chain(*found)))
     assert len(set(values)) == len(values)
     assert sum(map(len, seeds)) == len(set().union(*seeds))
 
@@ -444,13 +449,13 @@ def labels_of_a_round(world, **changes) -> dict[str, set]:
     kept: dict[str, list] = {"sealed": [], "agreed": [], "derived": [], "signed": []}
     with ExitStack() as stack:
         record = stack.enter_context
-        record(recorded(setup, "seal", lambda key, text, data, nonce: data, kept["sealed"]))
-        record(recorded(AgreementKey, "agree", lambda key, public, info: info, kept["agreed"]))
+        record(recorded(boxes, "seal", lambda key, text, data, nonce: data, kept["sealed"]))
+        record(recorded(KeyPair, "agree", lambda key, public, info, *half: info, kept["agreed"]))
         record(recorded(masking, "derive", lambda secret, info: info, kept["derived"]))
         record(recorded(Identity, "sign", lambda key, domain, text: (domain, text), kept["signed"]))
         (outcome,) = world.run(world.wire(on_request=without(12, Step.MASK)), **changes)
     assert outcome.total.tolist() == world.expected((10, 11, 13))
-    return {name: set(labels) - {b"probe"} for name, labels in kept.items()}
+    return {name: set(labels) for name, labels in kept.items()}
 
 
 def every_box_key_and_signature_is_bound_to_the_round(make_world) -> None:
