@@ -107,6 +107,7 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
             max_dropout=secagg.dropout_bound,
             agreement=secagg.agreement,
             masking=secagg.masking,
+            epoch_rounds=secagg.epoch_rounds,
         ),
         config.cohort_size,
     )

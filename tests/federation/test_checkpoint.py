@@ -15,6 +15,7 @@ from securefl.federation import State
 from securefl.federation.checkpoint import state_from_bytes, state_to_bytes
 from securefl.federation.optimizer import Moments
 from securefl.secagg import Draw
+from securefl.secagg.messages import Contribution, DrawEvidence
 
 DIM = 5
 DRAW = Draw(
@@ -23,7 +24,7 @@ DRAW = Draw(
     withheld=(5,),
     redraws=1,
     absent=(6, 7),
-    evidence=b"\0\1",
+    evidence=DrawEvidence(6, 1, (Contribution(3, bytes(32)),)),
 )
 STATE = State(
     round=4,
@@ -80,5 +81,5 @@ def test_a_changed_model_is_called_damage() -> None:
 
 
 def test_a_checkpoint_of_another_model_is_refused() -> None:
-    with pytest.raises(RunDirectoryError, match="checkpoint of 6 parameters, got version 1 with 5"):
+    with pytest.raises(RunDirectoryError, match="checkpoint of 6 parameters, got version 2 with 5"):
         state_from_bytes(state_to_bytes(STATE), DIM + 1)
