@@ -34,8 +34,8 @@ from securefl.federation.optimizer import Moments
 from securefl.federation.server import State as Checkpoint
 from securefl.secagg import Draw, draw_groups, respond, step_of
 from securefl.secagg.codec import Blob, Fixed, Many, Uint, record_from_bytes, record_to_bytes
-from securefl.secagg.messages import MESSAGE_TYPES, DrawEvidence, from_bytes, to_bytes
-from securefl.secagg.states import STATE_TYPES, SharePair, state_from_bytes, state_to_bytes
+from securefl.secagg.messages import MESSAGE_TYPES, Contribution, DrawEvidence, from_bytes, to_bytes
+from securefl.secagg.states import STATE_TYPES, SharePair, open_state, state_from_bytes, state_to_bytes
 
 QUICK, SLOW = 10_000, 500_000
 SECONDS = 1.0
@@ -217,13 +217,13 @@ def listen(make_world) -> Heard:
     def wire(world, lost):
         def on_request(client, step, data):
             heard.requests.append(
-                (world.endpoints[client], world.endpoints[client].states.get(step.context), data)
+                (world.endpoints[client], world.endpoints[client].states.get(step.after), data)
             )
             return data
 
         def on_reply(client, step, data):
             heard.replies.append(data)
-            heard.states.append(world.endpoints[client].states[step.context])
+            heard.states.append(state_to_bytes(world.endpoints[client].opened(step.context)))
             return None if (client, step.step) == lost else data
 
         return world.wire(on_request=on_request, on_reply=on_reply)
@@ -233,7 +233,7 @@ def listen(make_world) -> Heard:
         draw = draw_groups(world.epoch(1), wire(world, None))
         plan = {"groups": draw.groups, "group_seed": draw.seed, "evidence": draw.evidence, "masking": masking}
         world.run(wire(world, lost), **plan)
-        heard.evidence.append(draw.evidence)
+        heard.evidence.append(record_to_bytes(draw.evidence))
     return heard
 
 
@@ -268,7 +268,7 @@ def door_target(heard: Heard, mutate_state: bool) -> Target:
         endpoint, state, request = cases[(data[0] if data else 0) % len(cases)]
         given = (data[1:], request) if mutate_state else (state, data[1:])
         answer = respond(endpoint.member, *given, endpoint.contribute)
-        return from_bytes(answer.reply), state_from_bytes(answer.state)
+        return from_bytes(answer.reply), open_state(answer.state, endpoint.member.storage_key)
 
     changed = 1 if mutate_state else 2
     return Target([bytes([place]) + case[changed] for place, case in enumerate(cases)], decode, None)
@@ -297,7 +297,7 @@ def box_target() -> Target:
 def checkpoint_target() -> Target:
     model = np.linspace(-1, 1, 7, dtype=np.float32)
     moments = Moments(np.zeros(7), np.ones(7))
-    draw = Draw(bytes(32), ((1, 2), (3, 4)), (5,), 1, (6,), b"evidence")
+    draw = Draw(bytes(32), ((1, 2), (3, 4)), (5,), 1, (6,), DrawEvidence(7, 1, (Contribution(1, bytes(32)),)))
     states = [Checkpoint(3, 1, 0, model, moments, draw), Checkpoint(0, 0, 0, model, moments, None)]
     return Target(
         [checkpoint_to_bytes(state) for state in states],
