@@ -166,7 +166,7 @@ def test_the_quantile_is_exact_in_a_simulation():
     draws = random.Random(1)
     marked = [sum(one < 15 for one in draws.sample(range(70), 20)) for _ in range(TRIALS)]
     assert within(sum(count > x for count in marked), 1 / 20)
-    # And x is the smallest: for x - 1 the chance is above 1/20 (exactly 0.0794), 3 standard deviations beyond.
+    # And x is the smallest: for x - 1 the chance is above 1/20 (0.0794), 3 standard deviations beyond.
     assert not within(sum(count > x - 1 for count in marked), 1 / 20)
 
 
