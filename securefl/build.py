@@ -418,7 +418,10 @@ def client_policy(terms: Terms, roster: Roster, run: str) -> Policy:
         epoch_rounds=secagg.epoch_rounds,
         masking=secagg.masking,
         max_redraws=secagg.max_redraws,
-        draw_min=fewest,
+        draw_min=fewest,  # and as many per group as `group_min` says, for the number of groups is fixed
+        groups=terms.config.groups,
+        rounds=terms.config.server.rounds,
+        max_attempts=terms.config.privacy.spare_releases,
         max_dropout=secagg.dropout_bound,
         agreement=secagg.agreement,
     )

@@ -8,6 +8,7 @@ Rules kept here, in order:
   charged and the same bytes are sent again.
 - A release is marked done when a later step shows that it arrived; for the record only, it was spent
   either way.
+- The groups of an epoch come from one draw: the last one committed in before its first round.
 - A client that is over its budget, asked for what its policy forbids, or whose own training or data
   fails falls silent: nothing of it leaves, nothing is charged, and the others go on without it.
 
@@ -141,6 +142,7 @@ class Client:
             return self.contribution(model, round)
 
         self.store.require_open(self.id, step.round)
+        self._require_current_draw(step)
         state = self.store.latest_state(self.id, step.after)
         with self.stopwatch.measure("masking"):
             answer = respond(self.member, state, request, contribute)
@@ -159,6 +161,20 @@ class Client:
                 self.store.mark_done(self.charge.run, self.id, step.round, step.attempt)
 
         return Prepared(answer.reply, self.store, commit)
+
+    def _require_current_draw(self, step: StepId) -> None:
+        """Refuses a second draw for an epoch that has begun, and rounds under a draw that was voided."""
+        if step.step is Step.COMMIT and self.store.answered_since(self.id, step.round, int(Step.REVEAL)):
+            raise PolicyError(
+                f"expected no other draw in the epoch from round {step.round} on, which has begun; its "
+                f"groups "
+                "stay fixed"
+            )
+        begins = step.after != step.context
+        if begins and self.store.latest_context(self.id, int(Step.COMMIT)) != step.after:
+            raise PolicyError(
+                "expected the latest draw that this client committed in, got an earlier one; stop"
+            )
 
     def _checked_release(self, step: StepId) -> list[Release]:
         if self.charge is None:

@@ -95,7 +95,7 @@ def rehearse(encoding: FixedPoint, grouping: Grouping, cohort: int) -> Traffic:
         max_dropout=grouping.max_dropout,
         agreement=grouping.agreement,
     )
-    drawing = replace(policy, epoch_rounds=1, draw_min=1)
+    drawing = replace(policy, epoch_rounds=1, draw_min=1, groups=1)
     people, drawers = (
         {
             client: Member(client, Identity.from_bytes(key), roster, rules, source)

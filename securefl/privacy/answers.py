@@ -54,6 +54,21 @@ def latest_state(database: Database, run: str, client: int, context: bytes) -> b
     return _checked(database, rows[0]).state if rows else None
 
 
+def latest_context(database: Database, run: str, client: int, step: int) -> bytes | None:
+    """The context in which the client last answered a step for the first time."""
+    query = (
+        "SELECT context FROM answers WHERE run = ? AND client = ? AND step = ? ORDER BY rowid DESC LIMIT 1"
+    )
+    rows = database.rows(query, (run, client, step))
+    return bytes(rows[0][0]) if rows and isinstance(rows[0][0], bytes) else None
+
+
+def answered_since(database: Database, run: str, client: int, round: int, step: int) -> bool:
+    """Whether the client has answered a step after number `step` in a round from `round` on."""
+    query = "SELECT 1 FROM answers WHERE run = ? AND client = ? AND round >= ? AND step > ? LIMIT 1"
+    return bool(database.rows(query, (run, client, round, step)))
+
+
 def store(
     database: Database, run: str, client: int, context: bytes, step: int, round: int, answer: StoredAnswer
 ) -> None:

@@ -286,6 +286,14 @@ class Ledger:
         """The client's state after its latest step in this context."""
         return answers.latest_state(self._database, self._run, client, context)
 
+    def latest_context(self, client: int, step: int) -> bytes | None:
+        """The context in which the client last answered a step for the first time."""
+        return answers.latest_context(self._database, self._run, client, step)
+
+    def answered_since(self, client: int, round: int, step: int) -> bool:
+        """Whether the client has answered a step after number `step` in a round from `round` on."""
+        return answers.answered_since(self._database, self._run, client, round, step)
+
     def require_open(self, client: int, round: int) -> None:
         """Refuses a round that the client has left behind.
 

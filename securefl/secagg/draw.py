@@ -11,12 +11,12 @@ Rules kept here:
 - A candidate that does not commit is absent from the epoch: at that point nobody knows anything.
 - A reveal signs the list of commitments, so nobody can later count a convenient subset of them.
 - A member takes part in a round only from the state of its own reveal: the evidence has to open every
-  commitment of the list that it signed then, for the epoch of the round, and to give the very group (or a
-  subset that its policy bears). Checking it costs hashes, no signatures: they were checked once, at the
-  reveal.
+  commitment of the list that it signed then, for the epoch of the round, and to give the very group. Nobody
+  is struck from a drawn group: who is gone drops out of it. Checking it costs hashes, no signatures: they
+  were checked once, at the reveal.
 
-What this file does NOT do: keep a server from choosing the candidates. The member's policy bounds how
-few may contribute (`draw_min`); Sybils inside the signed roster are out of scope.
+What this file does NOT do: keep a server from choosing the candidates, before anybody knows the seed. The
+member's policy bounds how few may contribute (`draw_min`); Sybils inside the signed roster are out of scope.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from securefl.secagg.messages import (
     Terms,
     to_bytes,
 )
+from securefl.secagg.policy import check_round
 from securefl.secagg.roster import Roster
 from securefl.secagg.states import Committed, Revealed
 
@@ -225,7 +226,7 @@ def check_group(member: Member, drawn: Revealed | None, terms: Terms, evidence: 
         raise PolicyError(
             f"expected at least {policy.draw_min} contributions, got {len(evidence.values)}; stop"
         )
-    if terms.group >= len(groups) or not set(terms.members) <= set(groups[terms.group]):
+    if terms.group >= len(groups) or terms.members != groups[terms.group]:
         raise PolicyError(f"expected members of the drawn group {terms.group}, got {terms.members}")
     if seed != terms.group_seed:
         raise PolicyError("expected the group seed of the draw, got another; nothing was sent")
@@ -254,6 +255,9 @@ def _check_draw(member: Member, terms: DrawTerms) -> None:
         raise PolicyError("expected a draw for the own task, config and roster, got another; nothing sent")
     if policy.epoch_rounds is None or (terms.epoch - 1) % policy.epoch_rounds:
         raise PolicyError(f"expected epochs of {policy.epoch_rounds} rounds, got a start at {terms.epoch}")
+    check_round(policy, terms.epoch)
+    if terms.groups != policy.groups or terms.groups > len(terms.candidates):
+        raise PolicyError(f"expected a draw of {policy.groups} groups, got {terms.groups}; nothing sent")
     if terms.redraw > policy.max_redraws:
         raise PolicyError(f"expected at most {policy.max_redraws} redraws, got {terms.redraw}; epoch lost")
     if member.id not in terms.candidates or not set(terms.candidates) <= set(roster.ids):

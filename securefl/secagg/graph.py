@@ -118,13 +118,14 @@ def split_probability(members: int, colluding: int, shape: Shape) -> Fraction:
     """Bound on a server's chance to split a sum on a ring, whoever it drops: 0 in a complete graph.
 
     The first and the last honest survivor of a part have no honest survivor among the k/2 holders on their
-    outer side, and t of all their holders in the sum: so at least 2t - k of these k places are colluders'.
-    Pairs of places times the chance of that many colluders in k random ones.
+    outer side, and t of all their holders in the sum: so at least 2t - k of these k places are colluders'
+    (2t - k - 2 where the two parts were told different lists, which is what is counted here). Pairs of
+    places times the chance of that many colluders in k random ones.
     """
     k = shape.holders
     if k == members:
         return Fraction(0)
-    least = 2 * shape.threshold - k
+    least = max(2 * shape.threshold - k - 2, 0)
     ways = sum(comb(colluding, x) * comb(members - colluding, k - x) for x in range(least, k + 1))
     return min(Fraction(1), Fraction(members * (members - k - 1), 2) * Fraction(ways, comb(members, k)))
 
@@ -155,7 +156,9 @@ def ring_parameters(members: int, colluding: int, dropped: int) -> tuple[int, in
     Raises:
         ConfigError: no ring of so few members bears so many.
     """
-    for k in range(2, members - 1, 2):
+    # With c >= k - 2 (k - t) no t is left; beyond this line the search could only fail, slowly.
+    possible = range(2, members - 1, 2) if colluding + 2 * dropped < members else ()
+    for k in possible:
         if _disconnected(members, k, colluding + dropped) < Fraction(1, 1 << (SECURITY_BITS + 1)):
             t = _threshold(members, k, colluding, dropped)
             if t is not None:

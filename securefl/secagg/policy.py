@@ -51,6 +51,9 @@ class Policy:
         epoch_rounds: rounds for which a drawn group stays fixed; None if groups are not drawn at all
             (then whoever names the members chooses the company: say so where you set it).
         masking: whether its vector may leave only under a mask.
+        groups: into how many groups an epoch's contributors are drawn; needed with `epoch_rounds`.
+        rounds: rounds of the task; later ones are refused. None for no bound.
+        max_attempts: repetitions of one round that the member takes part in. None for no bound.
         max_redraws: how often a draw of groups may be repeated within an epoch.
         draw_min: fewest members that must have contributed to a draw of groups.
     """
@@ -67,6 +70,9 @@ class Policy:
     masking: bool = True
     max_dropout: Fraction | None = None
     agreement: int = X25519
+    groups: int | None = None
+    rounds: int | None = None
+    max_attempts: int | None = None
     max_redraws: int = 3
     draw_min: int = 2
 
@@ -100,6 +106,11 @@ def check_terms(policy: Policy, roster: Roster, member: int, terms: Terms) -> No
     _same("task", policy.task.hex(), terms.task.hex())
     _same("config digest", policy.config.hex(), terms.config.hex())
     _same("roster digest", roster.digest.hex(), terms.roster.hex())
+    check_round(policy, terms.round)
+    if policy.max_attempts is not None and terms.attempt > policy.max_attempts:
+        raise PolicyError(
+            f"expected at most {policy.max_attempts} repetitions of a round, got {terms.attempt}; stop"
+        )
     _same("vector length", policy.length, terms.length)
     _same("ring bits", policy.ring_bits, terms.ring_bits)
     if terms.masking not in (0, 1) or terms.masking < policy.masking:
@@ -116,6 +127,16 @@ def check_terms(policy: Policy, roster: Roster, member: int, terms: Terms) -> No
             raise PolicyError(f"the round's terms are unsafe: {error}") from error
 
 
+def check_round(policy: Policy, round: int) -> None:
+    """Return if a round, or the first one of an epoch, is one of the task's.
+
+    Raises:
+        PolicyError: it lies beyond the last one.
+    """
+    if policy.rounds is not None and round > policy.rounds:
+        raise PolicyError(f"expected a round up to {policy.rounds}, the last, got {round}; nothing sent")
+
+
 def _check_graph(policy: Policy, terms: Terms) -> None:
     members = len(terms.members)
     threshold = None
@@ -123,6 +144,9 @@ def _check_graph(policy: Policy, terms: Terms) -> None:
         _at_least("threshold", policy.threshold_min or 1, terms.threshold)
         check_threshold(members, terms.threshold, terms.colluding)
         threshold = terms.threshold
+    else:
+        # A ring is sized for this number; a stricter one would be another ring, and costs a search.
+        _same("assumed colluding members of a ring", policy.colluding, terms.colluding)
     own = shape(members, threshold, terms.colluding, policy.max_dropout)
     _same("number of holders", own.holders, terms.holders)
     _same("threshold of a graph of this size", own.threshold, terms.threshold)

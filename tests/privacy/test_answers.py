@@ -116,3 +116,12 @@ def test_a_damaged_answer_is_never_handed_out(ledger: Ledger, damage: str) -> No
     ):
         with pytest.raises(LedgerError, match="damaged and may not be sent"):
             look()
+
+
+def test_the_latest_context_of_a_step_and_whether_a_round_has_begun(ledger: Ledger) -> None:
+    assert ledger.latest_context(1, 3) is None and not ledger.answered_since(1, 1, 2)
+    answer(ledger, step=3, round=1)
+    answer(ledger, context=OTHER, step=3, round=1)
+    assert ledger.latest_context(1, 3) == OTHER
+    assert ledger.answered_since(1, 1, 2) and not ledger.answered_since(1, 1, 3)
+    assert not ledger.answered_since(1, 2, 2) and not ledger.answered_since(2, 1, 2)

@@ -269,6 +269,7 @@ def build_world(
         colluding=colluding,
         epoch_rounds=epoch_rounds,
         masking=masking,
+        groups=len(sizes),
     )
     policy = replace(policy, **policy_changes)
     draws = np.random.default_rng(7)

@@ -126,7 +126,7 @@ def test_a_signed_reveal_of_other_bytes_than_committed_counts_as_withheld(make_w
 
 
 def test_more_voided_draws_than_allowed_abort_the_epoch(make_world):
-    world = drawn_world(make_world)
+    world = drawn_world(make_world, groups=1)
     turns = iter((10, 11, 12, 13))
     state = {"redraw": -1, "client": 0}
 
@@ -195,14 +195,17 @@ def test_an_impossible_draw_is_refused_before_anything_is_sent(make_world, group
         ({"task": bytes(32)}, "own task"),
         ({"config": bytes(32)}, "own task"),
         ({"epoch": 2}, "epochs of 4 rounds"),
+        ({"epoch": 9}, "up to 8"),
+        ({"groups": 2}, "a draw of 1 groups, got 2"),
+        ({"epoch": (1 << 32) - 3}, "up to 8"),
         ({"candidates": (10,)}, "at least 2 candidates"),
     ],
 )
 def test_members_commit_to_no_draw_that_is_not_theirs(make_world, changes, said):
-    world = drawn_world(make_world)
+    world = drawn_world(make_world, groups=1, rounds=8)
     wire = world.wire()
     with pytest.raises(GroupAborted):
-        draw_groups(world.epoch(1, **changes), wire)
+        draw_groups(replace(world.epoch(1), **changes), wire)
     assert wire.refusals
     assert all(said in str(error) for _, _, error in wire.refusals)
 
@@ -258,6 +261,22 @@ def test_members_moved_between_groups_are_refused(drawn):
     moved = (tuple(sorted((b, *rest))), tuple(sorted((a, *others))))
     assert "expected members of the drawn group" in refused(world, draw, groups=moved)
     assert "expected members of the drawn group" in refused(world, draw, groups=draw.groups[::-1])
+
+
+def test_a_member_struck_from_a_drawn_group_after_the_seed_is_known_stops_the_others(make_world):
+    world = drawn_world(make_world, group_min=2)
+    draw = draw_groups(world.epoch(2), world.wire())
+    fewer = tuple(group[1:] for group in draw.groups)
+    assert "expected members of the drawn group" in refused(world, draw, groups=fewer)
+
+
+def test_repetitions_and_rounds_beyond_the_own_policy_are_refused(make_world):
+    world = make_world(max_attempts=2, rounds=5)
+    for changes, said in (({"attempt": 3}, "at most 2 repetitions"), ({"round": 6}, "up to 5")):
+        wire = world.fresh().wire()
+        assert world.run(wire, **changes)[0].total is None
+        assert all(said in str(error) for _, _, error in wire.refusals)
+    assert world.fresh().run(attempt=2, round=5)[0].total is not None
 
 
 def test_another_seed_than_the_drawn_one_is_refused(drawn):

@@ -143,10 +143,15 @@ def run(make_world, cells):
     """Plays the cells and counts what they gave; each one is held against its definition."""
     worlds, counts = {}, Counter()
     for cell in cells:
-        key = (cell.members, threshold_of(cell))
+        key = (cell.members, threshold_of(cell), cell.groups)
         if key not in worlds:
             worlds[key] = make_world(
-                sizes=(cell.members,), threshold=key[1], length=8, epoch_rounds=4, group_min=key[1]
+                sizes=(cell.members,),
+                threshold=key[1],
+                length=8,
+                epoch_rounds=4,
+                group_min=key[1],
+                groups=cell.groups,
             )
         found = play(worlds[key].fresh(), cell)
         assert found == expected_of(cell), cell
