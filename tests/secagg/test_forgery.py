@@ -84,7 +84,7 @@ def every(request):
 
 @pytest.mark.parametrize("at", DRAW_STEPS)
 def test_no_flipped_bit_of_a_commit_or_reveal_is_accepted_by_the_server(make_world, at, every):
-    world = make_world(sizes=(2,), threshold=2, epoch_rounds=4, group_min=1)
+    world = make_world(sizes=(2,), threshold=2, epoch_rounds=4, group_min=1, groups=2)
     epoch, wire = world.epoch(2), world.wire()  # one group each: without the forger there is no draw
     draw = draw_groups(epoch, wire)
     script = {(client, step.step): (request, None, reply) for client, step, request, reply in wire.heard}
