@@ -223,6 +223,10 @@ def build_federated_averaging(
             "engine.kind",
         )
     parameters = None if model is None else sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if parameters == 0:
+        raise ConfigError(
+            "expected at least one trainable parameter, the module has none; unfreeze a layer", "model"
+        )
     terms = settle(config, dataset or load_dataset(config), parameters, run)
     return assemble(terms, clients, model=model, randomness=source, ledger=ledger, run=run)
 
@@ -299,7 +303,9 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
         clip_norm=config.privacy.clip_norm,
         noise_multiplier=None if terms.budget is None else terms.budget.event.noise_multiplier,
     )
-    return Learner(module, settings, device=config.device), get_vector(module)
+    learner = Learner(module, settings, device=config.device)
+    learner.require(shape, terms.dataset.classes)
+    return learner, get_vector(module)
 
 
 def _process(

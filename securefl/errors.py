@@ -79,7 +79,15 @@ class PeerFault(ProtocolError):
 
 
 class GroupAborted(ProtocolError):
-    """Too few members of a group are left to finish it. Nobody is to blame, no sum was produced."""
+    """Too few members of a group are left to finish it; no sum was produced.
+
+    Attributes:
+        blame: (member, what it did) for those that provably sent something wrong on the way; often nobody.
+    """
+
+    def __init__(self, message: str, blame: tuple[tuple[int, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.blame = blame
 
 
 class RoundAbandoned(SecureFLError):

@@ -14,20 +14,17 @@ What this file does NOT do: decide anything about learning (`securefl.federation
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from securefl import config as configuration
+from securefl import manifest as manifests
 from securefl import run_directory as folder
-from securefl.build import Metrics, Parties, Process, assemble, load_dataset
+from securefl.build import Metrics, Parties, Process, assemble, build_learner, load_dataset
 from securefl.config import Config
 from securefl.crypto.randomness import Randomness, SystemRandomness
 from securefl.data import Examples
@@ -42,18 +39,7 @@ from securefl.summary import Summary, summarise
 if TYPE_CHECKING:
     from torch import nn
 
-
-class _Facts(BaseModel):
-    """What a manifest says of the data; more than these keys is fine."""
-
-    input_shape: tuple[int, ...]
-    classes: int
-    source_hash: str
-
-
 Progress = Callable[[Mapping[str, object]], None]
-
-_PACKAGES = ("securefl", "torch", "numpy", "opacus", "dp-accounting", "cryptography", "scikit-learn")
 
 
 def run(
@@ -75,21 +61,15 @@ def run(
 
     Raises:
         ConfigError, DataError, BudgetExceeded: before anything is written.
-        RunDirectoryError: `out` is occupied.
+        RunDirectoryError: `out` is occupied or cannot be made.
     """
     folder.refuse_occupied(out)
     terms = settle(config, load_dataset(config))
-    source = randomness or SystemRandomness()
-    out.mkdir(parents=True, exist_ok=True)
+    build_learner(terms)  # refuses a model or a device that cannot train, before anything is written
+    folder.create(out)
     with folder.held(out):
-        manifest = _manifest(terms, source.stream("run id").take(16).hex(), source)
-        text = card(terms, source.private)
-        folder.write_atomically(out / folder.CONFIG, configuration.dump(config))
-        folder.write_atomically(out / folder.CARD, text.markdown())
-        folder.write_json(out / folder.CARD_JSON, text.as_dict())
-        folder.write_secret(out / folder.IDENTITIES, enrolment_to_text(enrol(config.clients, source)))
-        folder.write_json(out / folder.MANIFEST, manifest)
-        return _play(terms, out, manifest, clients, source, progress)
+        folder.refuse_occupied(out)  # by a run that came first while this one was settled
+        return _begin(terms, out, clients, randomness or SystemRandomness(), progress)
 
 
 def resume(
@@ -102,20 +82,28 @@ def resume(
     """Goes on with a run that was stopped; a finished one only gets its summary again.
 
     Raises:
-        RunDirectoryError: `out` is not a run, or its data or randomness is not the run's.
+        RunDirectoryError: `out` is not a run, or its config, data or randomness is not the run's.
+        BudgetExceeded: other runs have spent what this one still needs.
     """
-    manifest = folder.read_json(out / folder.MANIFEST)
     source = randomness or SystemRandomness()
-    if manifest["randomness"] != _kind(source):
-        raise RunDirectoryError(
-            f"{out}: expected the {manifest['randomness']} randomness that the run began with, got the "
-            f"{_kind(source)} one; a run under the test source is resumed from Python with that source"
-        )
+    if folder.only_begun(out):
+        config = configuration.load(out / folder.CONFIG)
+        terms = settle(config, load_dataset(config))
+        build_learner(terms)
+        with folder.held(out):
+            return _begin(terms, out, clients, source, progress)
+    manifest = manifests.read(out)
+    manifests.refuse_other_randomness(out, manifest, source)
+    if (out / folder.SUMMARY).exists():
+        return _finished(out)
     config = configuration.load(out / folder.CONFIG)
-    terms = settle(config, load_dataset(config), run=str(manifest["run_id"]))
-    _refuse_other_data(out, manifest, terms)
+    manifests.refuse_other_config(out, manifest, config)
+    terms = settle(config, load_dataset(config), run=manifest.run_id)
+    manifests.refuse_other_data(out, manifest, terms)
     with folder.held(out):
-        return _play(terms, out, manifest, clients, source, progress)
+        if (out / folder.SUMMARY).exists():  # another process has finished it in the meantime
+            return _finished(out)
+        return _play(terms, out, manifest.run_id, clients, source, progress)
 
 
 def load(out: str | Path) -> nn.Module:
@@ -127,9 +115,8 @@ def load(out: str | Path) -> nn.Module:
     from securefl.training import build_model, with_arrays
 
     out = Path(out)
-    manifest = folder.read_json(out / folder.MANIFEST)
+    facts = manifests.read(out).data
     config = configuration.load(out / folder.CONFIG)
-    facts = _Facts.model_validate(manifest["data"])
     module = build_model(model_spec(config), facts.input_shape, facts.classes, config.seed)
     try:
         arrays = load_file(out / folder.MODEL)
@@ -150,7 +137,7 @@ def evaluate(out: str | Path, data: Examples) -> dict[str, float]:
     """
     from securefl.training import score
 
-    facts = _Facts.model_validate(folder.read_json(Path(out) / folder.MANIFEST)["data"])
+    facts = manifests.read(Path(out)).data
     if data.shape != facts.input_shape or int(data.labels.max(initial=0)) >= facts.classes:
         raise DataError(
             f"expected examples of shape {facts.input_shape} with labels below {facts.classes}, got shape "
@@ -160,24 +147,33 @@ def evaluate(out: str | Path, data: Examples) -> dict[str, float]:
     return {"test_accuracy": scores.accuracy, "test_loss": scores.loss, "examples": float(scores.examples)}
 
 
+def _begin(
+    terms: Terms, out: Path, clients: Parties | None, source: Randomness, progress: Progress | None
+) -> Summary:
+    run_id = source.stream("run id").take(16).hex()
+    text = card(terms, source.private)
+    folder.write_atomically(out / folder.CONFIG, configuration.dump(terms.config))
+    folder.write_atomically(out / folder.CARD, text.markdown())
+    folder.write_json(out / folder.CARD_JSON, text.as_dict())
+    folder.write_secret(out / folder.IDENTITIES, enrolment_to_text(enrol(terms.config.clients, source)))
+    folder.write_json(out / folder.MANIFEST, manifests.describe(terms, run_id, source))
+    return _play(terms, out, run_id, clients, source, progress)
+
+
 def _play(
     terms: Terms,
     out: Path,
-    manifest: Mapping[str, object],
+    run_id: str,
     clients: Parties | None,
     source: Randomness,
     progress: Progress | None,
 ) -> Summary:
     from securefl.training import limit_threads
 
-    if (out / folder.SUMMARY).exists():
-        (out / folder.IDENTITIES).unlink(missing_ok=True)
-        return folder.read_json(out / folder.SUMMARY)
     limit_threads(1)
-    enrolment = enrolment_from_text((out / folder.IDENTITIES).read_text(encoding="utf-8"))
-    ledger, run_id = out / folder.LEDGER, str(manifest["run_id"])
+    enrolment = enrolment_from_text(folder.read_secret(out / folder.IDENTITIES))
     with assemble(
-        terms, clients, randomness=source, ledger=ledger, run=run_id, enrolment=enrolment
+        terms, clients, randomness=source, ledger=out / folder.LEDGER, run=run_id, enrolment=enrolment
     ) as process:
         state = _last_state(out, process)
         while not process.finished(state):
@@ -193,6 +189,11 @@ def _play(
     return summary
 
 
+def _finished(out: Path) -> Summary:
+    (out / folder.IDENTITIES).unlink(missing_ok=True)
+    return folder.read_json(out / folder.SUMMARY)
+
+
 def _last_state(out: Path, process: Process) -> State:
     path = out / folder.CHECKPOINT
     state = process.initialize()
@@ -202,8 +203,8 @@ def _last_state(out: Path, process: Process) -> State:
     if pinned.exists() and process.private:
         process.ledger.verify(contains=pinned.read_text(encoding="utf-8"))
     played = state.round + state.spares_used
-    folder.truncate_lines(out / folder.ROUNDS, played)
-    folder.truncate_lines(out / folder.METRICS, played)
+    for name in (folder.ROUNDS, folder.METRICS):
+        folder.truncate_lines(out / name, played)
     return state
 
 
@@ -241,40 +242,3 @@ def _write_model(out: Path, process: Process, state: State) -> None:
 
     arrays = named_arrays(process.module(state))
     folder.write_atomically(out / folder.MODEL, save(arrays, metadata={"format": "pt"}))
-
-
-def _manifest(terms: Terms, run_id: str, source: Randomness) -> dict[str, object]:
-    data = terms.dataset
-    return {
-        "run_id": run_id,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "randomness": _kind(source),
-        "private": source.private and terms.budget is not None,
-        "seed": terms.config.seed,
-        "data": {
-            "name": data.name,
-            "source_hash": data.source_hash,
-            "train": len(data.train),
-            "test": len(data.test),
-            "classes": data.classes,
-            "input_shape": list(data.shape),
-            "description": data.description,
-        },
-        "parameters": terms.dim,
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in _PACKAGES},
-        "host": {"system": platform.platform(), "processor": platform.machine()},
-    }
-
-
-def _kind(source: Randomness) -> str:
-    return "system" if source.private else "replayable"
-
-
-def _refuse_other_data(out: Path, manifest: Mapping[str, object], terms: Terms) -> None:
-    began = _Facts.model_validate(manifest["data"]).source_hash
-    if began != terms.dataset.source_hash:
-        raise RunDirectoryError(
-            f"{out}: the run began on data with hash {began}, the config now gives "
-            f"{terms.dataset.source_hash}; restore the data or start a new run"
-        )

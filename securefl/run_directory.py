@@ -25,6 +25,11 @@ LEDGER, CHECKPOINT, MODEL = "ledger.sqlite", "checkpoint/state.safetensors", "mo
 IDENTITIES, LEDGER_HEAD = "identities.json", "checkpoint/ledger_head"
 SUMMARY, CARD, CARD_JSON = "summary.json", "guarantee.md", "guarantee.json"
 _LOCK = ".lock"
+_EMPTY = {_LOCK, f"{CONFIG}.part"}
+"""What a run that was killed before it wrote anything leaves behind."""
+_SETTLED = (CONFIG, CARD, CARD_JSON, IDENTITIES)
+_BEGINNING = _EMPTY | {*_SETTLED, *(f"{name}.part" for name in (*_SETTLED, MANIFEST))}
+"""What may lie in the folder before the manifest does."""
 
 
 def refuse_occupied(out: Path) -> None:
@@ -33,7 +38,7 @@ def refuse_occupied(out: Path) -> None:
         raise RunDirectoryError(
             f"--out {out}: expected a folder for the run, got a file; name another folder"
         )
-    if out.is_dir() and any(out.iterdir()):
+    if out.is_dir() and any(path.name not in _EMPTY for path in out.iterdir()):
         holds = "another run" if (out / MANIFEST).exists() else "files that are not a run"
         raise RunDirectoryError(
             f"--out {out}: expected a new or empty folder, got one that holds {holds}; "
@@ -41,10 +46,38 @@ def refuse_occupied(out: Path) -> None:
         )
 
 
+def only_begun(out: Path) -> bool:
+    """Whether a run was killed here before its manifest: settled, but nothing has left a client."""
+    if not (out / CONFIG).is_file():
+        return False
+    return all(path.name in _BEGINNING for path in out.iterdir())
+
+
+def create(out: Path) -> None:
+    """Makes the folder of a run.
+
+    Raises:
+        RunDirectoryError: it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise RunDirectoryError(
+            f"--out {out}: expected a folder that can be made, got {cause.strerror}; name another folder or "
+            "fix access"
+        ) from cause
+
+
 @contextmanager
 def held(out: Path) -> Iterator[None]:
     """Holds the folder for this process; a second process is refused."""
-    with (out / _LOCK).open("w") as lock:
+    try:
+        file = (out / _LOCK).open("w")
+    except OSError as cause:
+        raise RunDirectoryError(
+            f"{out}: expected a folder that can be written, got {cause.strerror}; fix access"
+        ) from cause
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as cause:
@@ -111,9 +144,33 @@ def read_lines(path: Path) -> list[dict[str, object]]:
 
 
 def truncate_lines(path: Path, keep: int) -> None:
-    """Keeps the first `keep` lines: what lies beyond the last checkpoint is played again."""
+    """Keeps the first `keep` lines: what lies beyond the last checkpoint is played again.
+
+    Raises:
+        RunDirectoryError: there are fewer, so lines that were written before a checkpoint are gone.
+    """
     lines = read_lines(path)[:keep]
+    if len(lines) < keep:
+        raise RunDirectoryError(
+            f"{path}: expected the {keep} lines that the checkpoint follows, got {len(lines)} that read; "
+            "restore the run directory from a copy or start a new run"
+        )
     write_atomically(path, "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def read_secret(path: Path) -> str:
+    """The text of a file that `write_secret` wrote.
+
+    Raises:
+        RunDirectoryError: it is missing or cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as cause:
+        raise RunDirectoryError(
+            f"{path}: expected the clients' keys of a run in flight, got none that read ({cause}); without "
+            "them nobody can go on as these clients: restore the file or start a new run"
+        ) from cause
 
 
 def read_json(path: Path) -> dict[str, object]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 import securefl
 from securefl.build import Metrics, Process, assemble, load_dataset
@@ -221,3 +222,20 @@ def test_an_own_module_and_an_own_data_set_come_in_through_python(small: Make) -
         state, _ = played(process)
         assert process.terms.dim == 5 * 4 + 4 + 4 * 2 + 2
         assert process.evaluate(state).accuracy > 0.8
+
+
+@pytest.mark.parametrize(
+    ("layers", "says"),
+    [
+        ((nn.Flatten(), nn.Linear(64, 5)), "each of the data's 10 classes, got 5; change the last layer"),
+        ((nn.Flatten(), nn.Linear(64, 12)), "each of the data's 10 classes, got 12"),
+        ((nn.Flatten(), nn.Linear(65, 10)), r"does not accept examples of shape \(1, 8, 8\)"),
+        ((nn.Flatten(),), "at least one trainable parameter, the module has none"),
+        ((nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10)), "mixes the examples of a batch"),
+    ],
+)
+def test_an_own_module_that_does_not_fit_the_data_is_refused_before_anything_is_asked_of_it(
+    small: Make, layers: tuple[nn.Module, ...], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^model: .*{says}"):
+        securefl.build_federated_averaging(small(), model=nn.Sequential(*layers))

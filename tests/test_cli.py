@@ -306,7 +306,7 @@ def test_a_run_without_a_single_finished_round_has_failed(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("raised", "code", "says"),
     [
-        (KeyboardInterrupt(), 1, "securefl resume"),
+        (KeyboardInterrupt(), 1, "Stopped before anything was written"),
         (LedgerError("ledger.sqlite: damaged; restore it"), 1, "ledger.sqlite: damaged"),
         (OSError(28, "No space left on device", "runs/x"), 1, "runs/x: No space left on device"),
     ],
@@ -322,6 +322,32 @@ def test_a_run_that_fails_on_its_way_has_exit_code_one_and_no_traceback(
     assert result.exit_code == code
     assert says in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_run_then_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopping(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "stopped"
+    with monkeypatch.context() as patched:
+        patched.setattr("securefl.run._event", stopping)
+        result = securefl("run", QUICKSTART, *SHORT, "--out", out)
+    assert result.exit_code == 1
+    assert f"Stopped. `securefl resume {out}` goes on" in result.stderr
+    assert securefl("report", out).exit_code == 0
+    assert "finish it with `securefl resume`" in securefl("evaluate", out, "digits").stderr
+    resumed = securefl("resume", out, "--json")
+    assert json.loads(resumed.stdout)["rounds_done"] == 2
+
+
+def test_a_shared_ledger_in_no_folder_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    ledger = tmp_path / "absent" / "ledger.sqlite"
+    result = securefl("run", QUICKSTART, "--set", f"privacy.ledger={ledger}", "--out", tmp_path / "new")
+    assert result.exit_code == 2
+    assert f"privacy.ledger: expected a file in a folder that exists, got {ledger}" in result.stderr
+    assert not (tmp_path / "new").exists()
 
 
 def summary(**changed: object) -> dict[str, object]:

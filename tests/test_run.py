@@ -19,7 +19,7 @@ from securefl import run_directory as folder
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.data import load as load_data
-from securefl.errors import DataError, RunDirectoryError
+from securefl.errors import ConfigError, DataError, RunDirectoryError
 from securefl.privacy.ledger import Ledger
 
 Make = Callable[..., Config]
@@ -120,6 +120,102 @@ def test_an_occupied_folder_is_refused(small: Make, tmp_path: Path) -> None:
 def test_resuming_a_finished_run_gives_its_summary_again(small: Make, tmp_path: Path) -> None:
     summary = runs.run(small("server.rounds=1"), tmp_path / "run")
     assert runs.resume(tmp_path / "run") == summary
+
+
+def test_a_finished_run_is_summed_up_again_whatever_became_of_its_data_and_its_budget(
+    small: Make, tmp_path: Path
+) -> None:
+    shared = f"privacy.ledger={tmp_path / 'shared.sqlite'}"
+    summary = runs.run(small("server.rounds=1", shared), tmp_path / "run")
+    runs.run(small("server.rounds=1", shared, "privacy.budget=20.0"), tmp_path / "other")
+    (tmp_path / "run/config.yaml").write_text("data: gone")
+    assert runs.resume(tmp_path / "run") == summary
+
+
+@pytest.fixture
+def stopped(small: Make, tmp_path: Path) -> Path:
+    """A run that was stopped after its first of three rounds."""
+
+    def stop(_: Mapping[str, object]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(small(), tmp_path / "stopped", progress=stop)
+    return tmp_path / "stopped"
+
+
+def spoil(name: str, old: str, new: str) -> Callable[[Path], object]:
+    def spoiled(out: Path) -> None:
+        text = (out / name).read_text()
+        assert old in text
+        (out / name).write_text(text.replace(old, new, 1))
+
+    return spoiled
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (spoil("config.yaml", "rounds: 3", "rounds: 9"), "config.yaml: expected the config that the run"),
+        (spoil("config.yaml", "epsilon: 8.0", "epsilon: 80.0"), "noise and its guarantee card are settled"),
+        (
+            spoil("config.yaml", "unit: example", "unit: example\n  ledger: /x"),
+            "privacy.ledger: expected none",
+        ),
+        (
+            spoil("manifest.json", '"source_hash": "', '"source_hash": "0'),
+            "the run began on data with hash 0",
+        ),
+        (spoil("manifest.json", '"randomness"', '"random"'), "got randomness missing"),
+        (lambda out: (out / "identities.json").unlink(), "identities.json: expected the clients' keys"),
+        (lambda out: (out / "rounds.jsonl").unlink(), "rounds.jsonl: expected the 1 lines"),
+        (lambda out: (out / "metrics.jsonl").write_text("{"), "metrics.jsonl: expected the 1 lines"),
+    ],
+)
+def test_a_run_is_not_resumed_as_another_one(
+    stopped: Path, damage: Callable[[Path], object], says: str
+) -> None:
+    damage(stopped)
+    with pytest.raises(RunDirectoryError, match=says):
+        runs.resume(stopped)
+    assert not (stopped / "summary.json").exists()
+
+
+@pytest.mark.parametrize("left", [1, 2, 3, 4])
+def test_a_run_that_was_killed_before_its_manifest_begins_again(
+    small: Make, tmp_path: Path, left: int
+) -> None:
+    runs.run(small("server.rounds=1"), tmp_path / "whole")
+    out = tmp_path / "begun"
+    out.mkdir()
+    (out / ".lock").touch()
+    (out / "manifest.json.part").touch()
+    for name in (folder.CONFIG, folder.CARD, folder.CARD_JSON, folder.IDENTITIES)[:left]:
+        whole = tmp_path / "whole" / name
+        (out / name).write_bytes(whole.read_bytes() if whole.exists() else b"")
+    assert runs.resume(out)["rounds_done"] == 1
+
+
+def test_a_device_that_the_machine_lacks_is_refused_before_anything_is_written(
+    small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"device: expected a GPU .* got 'cuda' .* use cpu"):
+        runs.run(small("device=cuda"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_comes_second_while_it_was_settled_leaves_the_first_alone(
+    small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def first_is_faster(_: object) -> None:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run/manifest.json").write_text("{}")
+
+    monkeypatch.setattr(runs, "build_learner", first_is_faster)
+    with pytest.raises(RunDirectoryError, match="another run"):
+        runs.run(small(), tmp_path / "run")
+    assert (tmp_path / "run/manifest.json").read_text() == "{}"
 
 
 def test_a_folder_that_is_no_run_cannot_be_resumed_or_loaded(tmp_path: Path) -> None:

@@ -32,6 +32,29 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
         folder.refuse_occupied(tmp_path / "out")
 
 
+@pytest.mark.parametrize("out", ["file/run", "file"])
+def test_a_folder_that_cannot_be_made_is_a_typed_error(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunDirectoryError, match="name another folder or fix access"):
+        folder.create(tmp_path / out)
+
+
+def test_a_folder_that_is_gone_cannot_be_held(tmp_path: Path) -> None:
+    with pytest.raises(RunDirectoryError, match="No such file"), folder.held(tmp_path / "gone"):
+        pass
+
+
+def test_what_a_run_leaves_that_was_killed_at_once_does_not_occupy_a_folder(tmp_path: Path) -> None:
+    for name in (".lock", "config.yaml.part"):
+        (tmp_path / name).touch()
+    folder.refuse_occupied(tmp_path)
+    assert not folder.only_begun(tmp_path)
+    (tmp_path / "config.yaml").touch()
+    assert folder.only_begun(tmp_path)
+    (tmp_path / "ledger.sqlite").touch()
+    assert not folder.only_begun(tmp_path), "something may have left a client"
+
+
 def test_one_process_at_a_time_holds_a_run(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from securefl import run_directory as folder\n"
@@ -71,6 +94,8 @@ def test_a_torn_last_line_is_left_out_and_lines_beyond_the_checkpoint_are_droppe
     assert [line["round"] for line in folder.read_lines(path)] == [0, 1, 2]
     folder.truncate_lines(path, 2)
     assert [line["round"] for line in folder.read_lines(path)] == [0, 1]
+    with pytest.raises(RunDirectoryError, match=r"expected the 3 lines .* got 2"):
+        folder.truncate_lines(path, 3)
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{"])

@@ -37,10 +37,11 @@ def run(
         settled = configuration.load(config, overrides or ())
         target = free_folder(RUNS / settled.name) if out is None else out
         refuse_occupied(target)
-        if not as_json:
-            _print_card(settled)
-        with _stoppable(target), progress_bar() as progress:
-            summary = play(settled, target, progress=progress)
+        with _stoppable(target):
+            if not as_json:
+                _print_card(settled)
+            with progress_bar() as progress:
+                summary = play(settled, target, progress=progress)
         _finish(summary, target, as_json)
 
 
@@ -108,7 +109,11 @@ def _stoppable(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise output.fail(f"Stopped. `securefl resume {folder}` goes on where it was.") from None
+        from securefl.run_directory import CONFIG
+
+        if (folder / CONFIG).exists():
+            raise output.fail(f"Stopped. `securefl resume {folder}` goes on where it was.") from None
+        raise output.fail("Stopped before anything was written; the same command begins again.") from None
 
 
 def _print_card(config: Config) -> None:

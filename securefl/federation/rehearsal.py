@@ -27,6 +27,7 @@ from securefl.secagg import (
     RoundPlan,
     aggregate,
     draw_groups,
+    join,
     respond,
     step_of,
 )
@@ -55,7 +56,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Grouping:
-    """What a group is like; the fields are those of a `RoundPlan`."""
+    """What a group is like; the fields are those of a `RoundPlan` and of a `Policy`."""
 
     members: int
     threshold: int | None
@@ -63,6 +64,7 @@ class Grouping:
     max_dropout: Fraction | None
     agreement: int
     masking: bool
+    epoch_rounds: int
 
 
 def rehearse(encoding: FixedPoint, grouping: Grouping, cohort: int) -> Traffic:
@@ -119,9 +121,14 @@ def rehearse(encoding: FixedPoint, grouping: Grouping, cohort: int) -> Traffic:
     )
     outcome = aggregate(plan, b"", _exchange(people, short))[0]
     model_bytes = encoding.dim * MODEL_DTYPE.itemsize
+    # Within an epoch the keys of the round after ride in the envelope of the last answer, instead of before.
+    envelope = len(join((b"", b""))) if grouping.masking and grouping.epoch_rounds > 1 else 0
     return Traffic(
-        up=max(outcome.bytes_up.values()) + encoding.wire_bytes - short.wire_bytes,
-        down=max(outcome.bytes_down.values()) + model_bytes + _evidence_bytes(drawers, short, roster, cohort),
+        up=max(outcome.bytes_up.values()) + encoding.wire_bytes - short.wire_bytes + envelope,
+        down=max(outcome.bytes_down.values())
+        + envelope
+        + model_bytes
+        + _evidence_bytes(drawers, short, roster, cohort),
         vector=encoding.wire_bytes,
         measured_members=members,
     )

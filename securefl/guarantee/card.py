@@ -11,11 +11,12 @@ What this file does NOT do: derive anything (`terms`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb
+from math import ceil, comb, log2
 
 from securefl.config import Config
 from securefl.guarantee.terms import Terms
 from securefl.robust import rows_needed
+from securefl.secagg import Shape, split_probability
 
 _OTHER_SIZE = " Measured in a group of {0.measured_members}; a larger one costs more by its logarithm."
 
@@ -132,10 +133,14 @@ def _opening(config: Config) -> str:
         return f"{shape.threshold} members"
     return (
         f"{shape.survivors} members, and of each member {shape.threshold} of its {shape.holders} neighbours "
-        "on a ring that the draw orders (2^-40 security per draw, 2^-20 correctness, for dropouts that do "
-        "not "
-        "depend on the ring)"
+        "on a ring that the draw orders (security 2^-40 per draw, correctness 2^-20, for dropouts that do "
+        f"not depend on the ring; a server that picks them splits the sum with {_split(config, shape)})"
     )
+
+
+def _split(config: Config, shape: Shape) -> str:
+    chance = split_probability(config.smallest_group, config.secure_aggregation.max_colluding, shape)
+    return f"probability at most 2^{ceil(log2(chance))}" if chance else "probability 0"
 
 
 def _robust_lines(terms: Terms) -> list[str]:

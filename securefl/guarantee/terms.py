@@ -107,6 +107,7 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
             max_dropout=secagg.dropout_bound,
             agreement=secagg.agreement,
             masking=secagg.masking,
+            epoch_rounds=secagg.epoch_rounds,
         ),
         config.cohort_size,
     )
@@ -174,7 +175,14 @@ def _budget(config: Config, dataset: Dataset) -> Budget | None:
 
 def _refuse_over_cap(config: Config, dataset: Dataset, budget: Budget, run: str | None) -> None:
     path = config.privacy.ledger
-    if path is None or not Path(path).exists():
+    if path is None:
+        return
+    if not Path(path).exists():
+        if not Path(path).parent.is_dir():
+            raise ConfigError(
+                f"expected a file in a folder that exists, got {path}; make the folder or name another file",
+                "privacy.ledger",
+            )
         return
     with Ledger.open(path, create=False) as ledger:
         check_ledger(ledger, dataset, budget, run or "this run")

@@ -30,7 +30,7 @@ Example:
 """
 
 from securefl.secagg.draw import Draw, EpochPlan, Exchange, draw_groups
-from securefl.secagg.graph import Shape, shape, smallest_threshold
+from securefl.secagg.graph import Shape, shape, smallest_threshold, split_probability
 from securefl.secagg.masking import Contribute, Words
 from securefl.secagg.member import Member
 from securefl.secagg.messages import HYBRID, MAX_COMPLETE, MAX_MEMBERS, NO_DRAW, X25519, DrawEvidence
@@ -70,5 +70,6 @@ __all__ = [
     "shape",
     "smallest_threshold",
     "split",
+    "split_probability",
     "step_of",
 ]

@@ -11,6 +11,8 @@ Rules kept here:
   colluding holders than c; the others fall apart into two parts without a mask between them. A member with
   fewer than t holders left has probability at most 2^-20. The order is random because nobody chooses the
   draw's seed; whoever may void a draw r times tries r + 1 orders, so multiply by that.
+- Against a server that picks the dropouts after it saw the ring, every survivor's own check is left: t of
+  its holders are in the sum. `split_probability` bounds what gets past it.
 
 What this file does NOT do: promise a sum. One dishonest neighbour can always prevent it.
 
@@ -110,6 +112,21 @@ def shape(members: int, threshold: int | None, colluding: int, dropout: Fraction
         )
     k, t = ring_parameters(members, colluding, members - fewest)
     return Shape(k, t, fewest)
+
+
+def split_probability(members: int, colluding: int, shape: Shape) -> Fraction:
+    """Bound on a server's chance to split a sum on a ring, whoever it drops: 0 in a complete graph.
+
+    The first and the last honest survivor of a part have no honest survivor among the k/2 holders on their
+    outer side, and t of all their holders in the sum: so at least 2t - k of these k places are colluders'.
+    Pairs of places times the chance of that many colluders in k random ones.
+    """
+    k = shape.holders
+    if k == members:
+        return Fraction(0)
+    least = 2 * shape.threshold - k
+    ways = sum(comb(colluding, x) * comb(members - colluding, k - x) for x in range(least, k + 1))
+    return min(Fraction(1), Fraction(members * (members - k - 1), 2) * Fraction(ways, comb(members, k)))
 
 
 def graph_of(terms: Terms) -> Graph:

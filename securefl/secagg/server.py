@@ -293,5 +293,6 @@ def _enough(terms: Terms, count: int, least: int, did: str, blame: Blame) -> Non
         reasons = "".join(f"; {client}: {reason}" for client, reason in blame)
         raise GroupAborted(
             f"group {terms.group} has no sum: expected at least {least} of {len(terms.members)} "
-            f"members that {did}, got {count}{reasons}"
+            f"members that {did}, got {count}{reasons}",
+            blame,
         )

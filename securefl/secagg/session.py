@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from securefl.errors import ConfigError, DecodeError, PeerFault, ProtocolError
+from securefl.errors import ConfigError, DecodeError, GroupAborted, PeerFault, ProtocolError
 from securefl.secagg.collect import Blame
 from securefl.secagg.draw import Exchange
 from securefl.secagg.graph import Shape, shape
@@ -268,6 +268,8 @@ def _advance(state: Running | _Plain, replies: Mapping[int, bytes]) -> _State:
         return advance(state, replies)
     except PeerFault as fault:
         return _Failed(str(fault), (*state.blame, (fault.culprit, str(fault))))
+    except GroupAborted as error:
+        return _Failed(str(error), error.blame or state.blame)
     except ProtocolError as error:
         return _Failed(str(error), state.blame)
 

@@ -47,13 +47,14 @@ def check_module(module: nn.Module) -> None:
         raise ConfigError(f"Opacus cannot train this module privately: {problems[0]}", "model")
 
 
-def check_examples_apart(module: nn.Module, input_shape: Sequence[int]) -> None:
+def check_examples_apart(module: nn.Module, input_shape: Sequence[int], classes: int | None = None) -> None:
     """Probes the forward pass in training mode: one example's logits must not depend on its neighbour.
 
     Assumes: the probe, uniform on [0, 1), reaches the mixing.
 
     Raises:
-        ConfigError: with path `model`, also if the module does not accept the shape.
+        ConfigError: with path `model`, also if the module does not accept the shape or, where they are
+            given, has another number of classes.
     """
     device = trainable(module)[0][1].device
     seeded = torch.Generator().manual_seed(0)
@@ -66,6 +67,12 @@ def check_examples_apart(module: nn.Module, input_shape: Sequence[int]) -> None:
     if first.ndim != 2 or len(first) != 2:
         got = tuple(first.shape)
         raise ConfigError(f"expected logits of shape (n, classes), got {got} for n = 2", "model")
+    if classes is not None and first.shape[1] != classes:
+        raise ConfigError(
+            f"expected one logit for each of the data's {classes} classes, got {first.shape[1]}; change the "
+            "last layer",
+            "model",
+        )
     if not torch.allclose(first[0], second[0], atol=_SAME_OUTPUT, rtol=_SAME_OUTPUT):
         raise ConfigError("the output for one example depends on the others in its batch; no DP-SGD", "model")
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from securefl.crypto.randomness import Stream
 from securefl.data.examples import Examples
-from securefl.errors import PrivacyError
+from securefl.errors import ConfigError, PrivacyError
 from securefl.privacy.noise import poisson_sample
 from securefl.training.admission import check_examples_apart, check_module
 from securefl.training.clipping import clipped_sum
@@ -64,12 +64,13 @@ class Learner:
         device: `cpu`, `cuda` or `cuda:N`.
 
     Raises:
-        ConfigError: a module that mixes examples, or that Opacus has no per-example gradients for.
+        ConfigError: a module that mixes examples, or that Opacus has no per-example gradients for, or
+            a device that this machine lacks.
     """
 
     def __init__(self, module: nn.Module, settings: LocalSettings, device: str = "cpu") -> None:
         self._settings = settings
-        self._device = torch.device(device)
+        self._device = _usable(device)
         self._pristine = copy.deepcopy(module).to("cpu")
         self._module = copy.deepcopy(module).to(self._device).train()
         check_module(self._module)
@@ -79,6 +80,11 @@ class Learner:
             self._private = PrivateGradient(clipped, settings.clip_norm, settings.noise_multiplier)
         self._probed: set[tuple[int, ...]] = set()
         self.dim = len(get_vector(self._pristine))
+
+    def require(self, input_shape: tuple[int, ...], classes: int) -> None:
+        """Raises ConfigError if the module does not map such examples to that many logits, each by itself."""
+        check_examples_apart(self._module, input_shape, classes)
+        self._probed.add(input_shape)
 
     def train(
         self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
@@ -164,6 +170,17 @@ class Learner:
 
     def _cuda_devices(self) -> list[torch.device]:
         return [self._device] if self._device.type == "cuda" else []
+
+
+def _usable(device: str) -> torch.device:
+    usable = torch.device(device)
+    if usable.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"expected a GPU that torch {torch.__version__} can use, got {device!r} where there is none; use "
+            "cpu, or install a CUDA build of torch and the driver that it needs",
+            "device",
+        )
+    return usable
 
 
 def score(module: nn.Module, examples: Examples) -> Scores:

@@ -5,7 +5,8 @@ Rules kept here:
 - A client lives in exactly one worker (its id modulo the number of workers), so its state has one
   owner and results do not depend on the number of workers.
 - A worker that dies takes its clients out of the exchange like any other dropout; the run goes on
-  if enough of them remain, and its stderr says why.
+  if enough of them remain, and its stderr says why. One that cannot even start ends the run.
+- Ctrl-C is the parent's: a worker finishes its answer and ends when the parent closes it or is gone.
 
 What this file does NOT do: cross machines. Pipes connect a parent with its own children, which is
 why their framing may use multiprocessing's own serialisation.
@@ -15,9 +16,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from multiprocessing.connection import Connection, wait
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from securefl.errors import SecureFLError
@@ -31,23 +34,31 @@ _THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBL
 
 
 class Processes:
-    """An `Exchange` over worker processes; close it (or use it as a context) when the run ends.
+    """An `Exchange` over worker processes; close it when the run ends.
 
     Args:
         hosts: builds a worker's parties; called once inside each worker.
         clients: all client ids.
-        workers: number of processes.
+        workers: number of processes, of which no more are started than there are clients.
+
+    Raises:
+        SecureFLError: a worker could not start; none is left running.
     """
 
     def __init__(self, hosts: Hosts, clients: tuple[int, ...], workers: int) -> None:
         self.refusals: dict[int, str] = {}
         self._seconds: dict[str, float] = {}
-        self._workers = [
-            _Worker(hosts, tuple(client for client in clients if client % workers == index), index)
-            for index in range(workers)
-        ]
-        for worker in self._workers:
-            worker.await_ready()
+        self._workers: list[_Worker] = []
+        workers = min(workers, len(clients))
+        try:
+            for index in range(workers):
+                mine = tuple(client for client in clients if client % workers == index)
+                self._workers.append(_Worker(hosts, mine, index))
+            for worker in self._workers:
+                worker.await_ready()
+        except BaseException:
+            self.close()
+            raise
 
     def __call__(self, requests: dict[int, bytes]) -> dict[int, bytes]:
         """One exchange: all workers answer at the same time."""
@@ -82,13 +93,16 @@ class _Worker:
         self._process: BaseProcess = context.Process(
             target=_serve, args=(child, hosts, clients), name=f"securefl-worker-{index}", daemon=True
         )
-        with _single_threaded():
+        with _single_threaded(), _uninterrupted():
             self._process.start()
         child.close()
         self._asked: tuple[int, ...] = ()
 
     def await_ready(self) -> None:
-        problem = self._pipe.recv() if self._alive() else "it ended before it was ready"
+        try:
+            problem = self._pipe.recv()
+        except (EOFError, OSError):
+            problem = f"it ended before it was ready ({self._ending()}); what it wrote to stderr says why"
         if problem is not None:
             raise SecureFLError(f"worker process {self._process.name} could not start: {problem}")
 
@@ -104,7 +118,7 @@ class _Worker:
         try:
             answers, seconds = self._pipe.recv()
         except (EOFError, OSError):
-            gone = f"worker process {self._process.name} ended (exit code {self._process.exitcode})"
+            gone = f"worker process {self._process.name} ended ({self._ending()})"
             return Answers({}, dict.fromkeys(self._asked, gone)), {}
         if isinstance(answers, SecureFLError):
             raise answers
@@ -118,8 +132,9 @@ class _Worker:
             self._process.terminate()
         self._pipe.close()
 
-    def _alive(self) -> bool:
-        return self._pipe in wait([self._pipe, self._process.sentinel])
+    def _ending(self) -> str:
+        self._process.join(timeout=10)
+        return f"exit code {self._process.exitcode}"
 
 
 class _single_threaded:
@@ -137,7 +152,25 @@ class _single_threaded:
                 os.environ[name] = value
 
 
+class _uninterrupted:
+    """Children inherit the mask, from before their first import: Ctrl-C reaches the parent alone."""
+
+    def __enter__(self) -> None:
+        # Started by the first child otherwise, and it lifts the mask again.
+        resource_tracker.ensure_running()
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+    def __exit__(self, *_: object) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+
+
 def _serve(pipe: Connection, hosts: Hosts, clients: tuple[int, ...]) -> None:
+    # A parent that is gone takes no answers: they are stored, and it will ask for them when resumed.
+    with suppress(EOFError, ConnectionError):
+        _serve_parent(pipe, hosts, clients)
+
+
+def _serve_parent(pipe: Connection, hosts: Hosts, clients: tuple[int, ...]) -> None:
     stopwatch = Stopwatch()
     try:
         parties = hosts(clients, stopwatch)

@@ -5,8 +5,10 @@ with others, with lengths and counts blown up, and noise. Whatever comes: the de
 an error of ours; it needs less than a second and memory in proportion to the input; what it accepts
 encodes to the same bytes again.
 
-What is fuzzed: all messages, all states, draw evidence, share pairs, sealed boxes, packed vectors, a
-member's door with requests and with states, the run's checkpoint and its enrolment.
+What is fuzzed: all messages, envelopes of two of them, all states, bare and sealed, draw evidence, share
+pairs, pair offers, sealed boxes, packed vectors, a member's door with requests and with states (altered
+under the seal and after it; of complete and ring groups, with and without hybrid keys), the run's
+checkpoint and its enrolment.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import random
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
+from fractions import Fraction
+from functools import cache
 from time import process_time
 from typing import Annotated, get_args, get_origin, get_type_hints
 
@@ -23,7 +27,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from securefl.crypto import SystemRandomness, open_sealed, seal
+from securefl.crypto import SystemRandomness, derive, open_sealed, seal
 from securefl.encoding.packing import pack, unpack
 from securefl.errors import DecodeError, SecureFLError
 from securefl.federation import checkpoint
@@ -32,10 +36,25 @@ from securefl.federation.checkpoint import state_to_bytes as checkpoint_to_bytes
 from securefl.federation.enrolment import enrol, enrolment_from_text, enrolment_to_text
 from securefl.federation.optimizer import Moments
 from securefl.federation.server import State as Checkpoint
-from securefl.secagg import Draw, draw_groups, respond, step_of
+from securefl.secagg import HYBRID, Draw, draw_groups, join, respond, split, states, step_of
 from securefl.secagg.codec import Blob, Fixed, Many, Uint, record_from_bytes, record_to_bytes
-from securefl.secagg.messages import MESSAGE_TYPES, DrawEvidence, from_bytes, to_bytes
-from securefl.secagg.states import STATE_TYPES, SharePair, state_from_bytes, state_to_bytes
+from securefl.secagg.messages import (
+    MESSAGE_TYPES,
+    Contribution,
+    DrawEvidence,
+    PairOffer,
+    from_bytes,
+    to_bytes,
+)
+from securefl.secagg.states import (
+    SALT_BYTES,
+    STATE_TYPES,
+    SharePair,
+    open_state,
+    seal_state,
+    state_from_bytes,
+    state_to_bytes,
+)
 
 QUICK, SLOW = 10_000, 500_000
 SECONDS = 1.0
@@ -203,7 +222,10 @@ def first(item: object) -> object:
 
 @dataclass
 class Heard:
-    """What real rounds say: drawn groups, masked with a dropout, and plain."""
+    """What real rounds say: drawn groups, masked with a dropout, hybrid, on a ring, and plain.
+
+    `requests` are (who answers, its sealed state before, the request).
+    """
 
     requests: list[tuple[object, bytes | None, bytes]]
     replies: list[bytes]
@@ -211,29 +233,39 @@ class Heard:
     evidence: list[bytes]
 
 
+RING = {"sizes": (66,), "threshold": None, "max_dropout": Fraction(1, 33)}
+"""One of the smallest groups on a ring: there, requests carry proofs. Two of its members are listened to."""
+
+
+@cache
 def listen(make_world) -> Heard:
     heard = Heard([], [], [], [])
 
-    def wire(world, lost):
+    def wire(world, lost, kept=range(1 << 32)):
         def on_request(client, step, data):
-            heard.requests.append(
-                (world.endpoints[client], world.endpoints[client].states.get(step.context), data)
-            )
+            one = world.endpoints[client]
+            if client in kept:
+                heard.requests.append((one, one.states.get(step.after), data))
             return data
 
         def on_reply(client, step, data):
-            heard.replies.append(data)
-            heard.states.append(world.endpoints[client].states[step.context])
+            if client in kept:
+                heard.replies.append(data)
+                heard.states.append(state_to_bytes(world.endpoints[client].opened(step.context)))
             return None if (client, step.step) == lost else data
 
         return world.wire(on_request=on_request, on_reply=on_reply)
 
-    for masking, lost in ((True, (12, 5)), (True, None), (False, None)):
-        world = make_world(sizes=(5,), threshold=3, epoch_rounds=4, masking=masking)
+    for masking, lost, agreement in ((True, (12, 5), 0), (True, (12, 5), HYBRID), (False, None, 0)):
+        world = make_world(sizes=(5,), threshold=3, epoch_rounds=4, masking=masking, agreement=agreement)
         draw = draw_groups(world.epoch(1), wire(world, None))
         plan = {"groups": draw.groups, "group_seed": draw.seed, "evidence": draw.evidence, "masking": masking}
-        world.run(wire(world, lost), **plan)
-        heard.evidence.append(draw.evidence)
+        (outcome,) = world.run(wire(world, lost), **plan, agreement=agreement)
+        assert outcome.total is not None
+        heard.evidence.append(record_to_bytes(draw.evidence))
+    world = make_world(**RING)
+    (outcome,) = world.run(wire(world, (12, 5), (10, 40)), max_dropout=RING["max_dropout"])
+    assert outcome.total is not None
     return heard
 
 
@@ -248,6 +280,28 @@ def state_target(heard: Heard, chance: random.Random) -> Target:
     return Target(corpus, state_from_bytes, state_to_bytes)
 
 
+def sealed_target(heard: Heard) -> Target:
+    """States at rest: whatever was changed under way does not open."""
+    key = b"k" * 32
+    corpus = [
+        seal_state(state_from_bytes(data), key, bytes([n % 256]) * SALT_BYTES)
+        for n, data in enumerate(heard.states)
+    ]
+    return Target(
+        corpus,
+        lambda data: (data[:SALT_BYTES], open_state(data, key)),
+        lambda got: seal_state(got[1], key, got[0]),
+    )
+
+
+def envelope_target(heard: Heard) -> Target:
+    """Requests and replies in twos, as they ride, with one of both missing, and by themselves."""
+    alone = [data for _, _, data in heard.requests[:40]] + heard.replies[:40]
+    pairs = [join(two) for two in zip(alone, [*alone[7:], b"", b""], strict=False)]
+    corpus = [*alone[::8], *pairs, join((b"", alone[0])), join((b"", b""))]
+    return Target(corpus, split, lambda parts: join(parts) if len(parts) == 2 else parts[0])
+
+
 def record_target(cls: type, corpus: list[bytes]) -> Target:
     return Target(corpus, lambda data: record_from_bytes(cls, data), record_to_bytes)
 
@@ -257,21 +311,36 @@ def step_target(heard: Heard) -> Target:
     return Target([data for _, _, data in heard.requests], step_of, None)
 
 
-def door_target(heard: Heard, mutate_state: bool) -> Target:
+def door_target(heard: Heard, changed: str) -> Target:
     """A member answers a changed request from its true state, or a true request from a changed state.
 
-    The first byte of an input says which of the recorded steps it is for.
+    A state is changed under its seal, as if the member had written it, or as it rests. The first byte of an
+    input says which of the recorded steps it is for.
     """
-    cases = [case for case in heard.requests if case[1] is not None or not mutate_state][:256]
+    cases = [case for case in heard.requests if case[1] is not None or changed == "request"]
+    assert len(cases) <= 256, "one byte says which"
+
+    def start(endpoint, state: bytes | None, request: bytes) -> bytes:
+        if changed == "state":
+            return state_to_bytes(open_state(state, endpoint.member.storage_key))
+        return request if changed == "request" else state
 
     def decode(data: bytes) -> object:
         endpoint, state, request = cases[(data[0] if data else 0) % len(cases)]
-        given = (data[1:], request) if mutate_state else (state, data[1:])
-        answer = respond(endpoint.member, *given, endpoint.contribute)
-        return from_bytes(answer.reply), state_from_bytes(answer.state)
+        if changed == "request":
+            request = data[1:]
+        else:
+            state = data[1:] if changed == "box" else sealed(data[1:], endpoint.member.storage_key)
+        answer = respond(endpoint.member, state, request, endpoint.contribute)
+        return from_bytes(answer.reply), open_state(answer.state, endpoint.member.storage_key)
 
-    changed = 1 if mutate_state else 2
-    return Target([bytes([place]) + case[changed] for place, case in enumerate(cases)], decode, None)
+    return Target([bytes([place]) + start(*case) for place, case in enumerate(cases)], decode, None)
+
+
+def sealed(raw: bytes, key: bytes) -> bytes:
+    """`seal_state` for bytes that need not be a state."""
+    salt, label = bytes(SALT_BYTES), states._LABEL
+    return salt + seal(derive(key, label, salt=salt), raw, label, bytes(12))
 
 
 def vector_target(ring_bits: int, count: int, chance: random.Random) -> Target:
@@ -297,10 +366,12 @@ def box_target() -> Target:
 def checkpoint_target() -> Target:
     model = np.linspace(-1, 1, 7, dtype=np.float32)
     moments = Moments(np.zeros(7), np.ones(7))
-    draw = Draw(bytes(32), ((1, 2), (3, 4)), (5,), 1, (6,), b"evidence")
-    states = [Checkpoint(3, 1, 0, model, moments, draw), Checkpoint(0, 0, 0, model, moments, None)]
+    evidence = DrawEvidence(1, 1, tuple(Contribution(client, bytes(32)) for client in (1, 2, 3, 4)))
+    draw = Draw(bytes(32), ((1, 2), (3, 4)), (5,), 1, (6,), evidence)
+    early = {1: b"keys", 3: b"of the coming round"}
+    kept = [Checkpoint(3, 1, 0, model, moments, draw, early), Checkpoint(0, 0, 0, model, moments, None, {})]
     return Target(
-        [checkpoint_to_bytes(state) for state in states],
+        [checkpoint_to_bytes(state) for state in kept],
         lambda data: checkpoint_from_bytes(data, 7),
         checkpoint_to_bytes,
     )
@@ -339,9 +410,13 @@ WEIGHTS = {
     "states": 30,
     "draw evidence": 10,
     "share pair": 5,
+    "pair offer": 5,
+    "envelope": 15,
+    "sealed state": 10,
     "step of a request": 20,
     "door, changed request": 20,
     "door, changed state": 10,
+    "door, changed box": 5,
     "packed, 19 bits": 10,
     "packed, 64 bits": 5,
     "sealed box": 10,
@@ -354,14 +429,19 @@ WEIGHTS = {
 def target_of(name: str, make_world, chance: random.Random) -> Target:
     heard = listen(make_world)
     pairs = [record_to_bytes(sampled(SharePair, chance)) for _ in range(8)]
+    offers = [record_to_bytes(sampled(PairOffer, chance)) for _ in range(8)]
     return {
         "messages": lambda: message_target(heard, chance),
         "states": lambda: state_target(heard, chance),
         "draw evidence": lambda: record_target(DrawEvidence, heard.evidence),
         "share pair": lambda: record_target(SharePair, pairs),
+        "pair offer": lambda: record_target(PairOffer, offers),
+        "envelope": lambda: envelope_target(heard),
+        "sealed state": lambda: sealed_target(heard),
         "step of a request": lambda: step_target(heard),
-        "door, changed request": lambda: door_target(heard, False),
-        "door, changed state": lambda: door_target(heard, True),
+        "door, changed request": lambda: door_target(heard, "request"),
+        "door, changed state": lambda: door_target(heard, "state"),
+        "door, changed box": lambda: door_target(heard, "box"),
         "packed, 19 bits": lambda: vector_target(19, 37, chance),
         "packed, 64 bits": lambda: vector_target(64, 9, chance),
         "sealed box": box_target,

@@ -13,22 +13,26 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
+from fractions import Fraction
 from importlib import import_module
+from itertools import chain
 from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
-from securefl.crypto import AgreementKey, Identity, SeededRandomness, Stream, derive
+from securefl.crypto import AgreementKey, Identity, KeyPair, SeededRandomness, Stream, derive
 from securefl.encoding import FixedPoint, packing
 from securefl.errors import ConfigError, DecodeError, PeerFault, PolicyError, ProtocolError
 from securefl.secagg import (
     Roster,
     Step,
+    boxes,
     codec,
     collect,
     masking,
     messages,
+    offers,
     opening,
     policy,
     recovery,
@@ -37,7 +41,10 @@ from securefl.secagg import (
     setup,
     transcript,
 )
+from securefl.secagg.codec import record_from_bytes, record_to_bytes
+from securefl.secagg.graph import graph_of
 from securefl.secagg.messages import from_bytes, to_bytes
+from securefl.secagg.states import Shared
 
 Patch = pytest.MonkeyPatch
 # The door and its module have one name in the package; what is patched is in the module.
@@ -90,14 +97,14 @@ class EqualToAll:
 class Listmaker:
     """A malicious server after the masked vectors: asks members, in their latest states, what it likes."""
 
-    def __init__(self, world) -> None:
+    def __init__(self, world, **changes) -> None:
         self.world, self.states = world, {}
 
         def stop(client, step, data):
             return data if step.step <= Step.MASK else None
 
         wire = world.wire(on_request=stop)
-        world.run(wire)
+        world.run(wire, **changes)
         self.slot = wire.heard[0][1].context
         self.states = {client: one.states[self.slot] for client, one in world.endpoints.items()}
 
@@ -145,11 +152,28 @@ def shares_open_only_to_t_signatures_over_the_same_list(make_world) -> None:
             malicious.unmask(10, signed)
 
 
+def on_a_ring_shares_open_only_to_t_signatures_by_the_holders_of_each_dealer(make_world) -> None:
+    """All sign but three of the six holders of one dealer; every other dealer has its four and more."""
+    dropout = Fraction(1, 33)
+    world = make_world(sizes=(66,), threshold=None, max_dropout=dropout)
+    malicious, asked = Listmaker(world, max_dropout=dropout), []
+    world.fresh().run(lambda requests: asked.append(requests[10]) or {}, max_dropout=dropout)
+    terms = from_bytes(asked[0]).terms
+    order, everybody = graph_of(terms).order, world.roster.ids
+    assert (terms.holders, terms.threshold) == (6, 4)
+    signed = {client: malicious.confirm(client, everybody) for client in everybody}
+    for silent in (order[4:7], order[-6:-3]):  # holders of the farthest dealer on either side
+        with pytest.raises(PolicyError):
+            malicious.unmask(order[0], [signed[one] for one in everybody if one not in silent])
+    opened = malicious.unmask(order[0], signed.values()).openings
+    assert {one.dealer for one in opened} == {*order[1:4], *order[-3:]}
+
+
 def a_second_confirmation_is_answered(patch: Patch) -> None:
     real = respond_module._step
 
     def step(member, before, message, contribute):
-        if isinstance(message, messages.ConfirmRequest) and not hasattr(before, "own_pair"):
+        if isinstance(message, messages.ConfirmRequest) and not isinstance(before, Shared):
             kept = memory[member.id, message.slot] = memory.get((member.id, message.slot), before)
             return real(member, kept, message, contribute)
         return real(member, before, message, contribute)
@@ -170,6 +194,23 @@ def the_count_of_signatures_is_not_looked_at(patch: Patch) -> None:
         lambda member, state, request: real(
             member, replace(state, terms=replace(state.terms, threshold=0)), request
         ),
+    )
+
+
+def signatures_are_counted_over_the_whole_group(patch: Patch) -> None:
+    def check(terms, survivors, confirmations, holdings):
+        if len(confirmations) < terms.threshold:
+            raise PolicyError("too few signatures")
+
+    patch.setattr(opening, "check_signers", check)
+
+
+def signatures_are_counted_for_the_first_dealer_only(patch: Patch) -> None:
+    real = opening.check_signers
+    patch.setattr(
+        opening,
+        "check_signers",
+        lambda terms, survivors, signed, holdings: real(terms, survivors, signed, holdings[:1]),
     )
 
 
@@ -215,11 +256,13 @@ def the_members_own_threshold_is_the_least(make_world) -> None:
 
 def a_member_listed_twice_counts_for_nobody(make_world) -> None:
     malicious = Listmaker(make_world())
-    honest = to_bytes(messages.ConfirmRequest(malicious.slot, 1, 0, (10, 11, 12)))
-    twice = honest.replace((12).to_bytes(4, "big"), (11).to_bytes(4, "big"))
-    assert twice != honest
-    with pytest.raises(ProtocolError):
-        respond(malicious.world.endpoints[10].member, malicious.states[10], twice, never)
+    # One list falls below the threshold without the repeated name, the other does not.
+    for last, survivors in ((12, (10, 11, 12)), (13, (10, 11, 12, 13))):
+        honest = to_bytes(messages.ConfirmRequest(malicious.slot, 1, 0, survivors))
+        twice = honest.replace(last.to_bytes(4, "big"), (last - 1).to_bytes(4, "big"))
+        assert twice != honest
+        with pytest.raises(ProtocolError):
+            respond(malicious.world.endpoints[10].member, malicious.states[10], twice, never)
 
 
 def one_vector_under_two_names_is_summed_once(make_world) -> None:
@@ -332,14 +375,14 @@ def every_bit_of_a_self_mask_seed_counts(make_world) -> None:
 def no_two_members_share_a_key_or_a_mask_that_is_not_theirs(make_world) -> None:
     world = make_world(sizes=(4,))
     wire = world.wire()
-    seeds: list[tuple[bytes, int]] = []
-    with recorded(masking, "add_mask", lambda words, seed, sign: (seed, sign), seeds):
+    seeds: list[list[tuple[bytes, int]]] = []
+    with recorded(masking, "add_masks", lambda words, masks: list(masks), seeds):
         (outcome,) = world.run(wire)
     assert outcome.total is not None
     values = long_values(heard_replies(wire, Step.ADVERTISE))
     assert len(set(values)) == len(values)
     signs = defaultdict(list)
-    for seed, sign in seeds:
+    for seed, sign in chain(*seeds):
         signs[seed].append(sign)
     assert sorted(map(sorted, signs.values())) == [[-1, 1]] * 6 + [[1]] * 4
 
@@ -348,10 +391,10 @@ def rounds_and_attempts_have_no_key_and_no_mask_in_common(make_world) -> None:
     world, values, seeds = make_world(sizes=(3,), threshold=2), [], []
     for changes in ({"round": 1}, {"round": 1, "attempt": 1}, {"round": 2}, {"round": 3}):
         wire = world.wire()
-        with recorded(masking, "add_mask", lambda words, seed, sign: seed, found := []):
+        with recorded(masking, "add_masks", lambda words, masks: [seed for seed, _ in masks], found := []):
             world.run(wire, **changes)
         values += long_values(heard_replies(wire, Step.ADVERTISE))
-        seeds.append(set(found))
+        seeds.append(set(chain(*found)))
     assert len(set(values)) == len(values)
     assert sum(map(len, seeds)) == len(set().union(*seeds))
 
@@ -444,13 +487,13 @@ def labels_of_a_round(world, **changes) -> dict[str, set]:
     kept: dict[str, list] = {"sealed": [], "agreed": [], "derived": [], "signed": []}
     with ExitStack() as stack:
         record = stack.enter_context
-        record(recorded(setup, "seal", lambda key, text, data, nonce: data, kept["sealed"]))
-        record(recorded(AgreementKey, "agree", lambda key, public, info: info, kept["agreed"]))
+        record(recorded(boxes, "seal", lambda key, text, data, nonce: data, kept["sealed"]))
+        record(recorded(KeyPair, "agree", lambda key, public, info, *half: info, kept["agreed"]))
         record(recorded(masking, "derive", lambda secret, info: info, kept["derived"]))
         record(recorded(Identity, "sign", lambda key, domain, text: (domain, text), kept["signed"]))
         (outcome,) = world.run(world.wire(on_request=without(12, Step.MASK)), **changes)
     assert outcome.total.tolist() == world.expected((10, 11, 13))
-    return {name: set(labels) - {b"probe"} for name, labels in kept.items()}
+    return {name: set(labels) for name, labels in kept.items()}
 
 
 def every_box_key_and_signature_is_bound_to_the_round(make_world) -> None:
@@ -591,6 +634,42 @@ def a_dealer_whose_shares_are_not_those_it_signed_stops_everybody_before_trainin
     assert all(world.endpoints[client].trained == 0 for client in (10, 11, 12))
 
 
+def lying_offers(field: str) -> Callable:
+    """`setup.offer` with another half in one place than the one that is committed to, from 10 to 13."""
+    real = setup.offer
+
+    def cheat(mask, keys, dealer, holder):
+        data, half = real(mask, keys, dealer, holder)
+        if (dealer, holder.sender) != (10, 13):
+            return data, half
+        made, other = (
+            record_from_bytes(messages.PairOffer, one) for one in (data, real(mask, keys, dealer, holder)[0])
+        )
+        return record_to_bytes(replace(made, **{field: getattr(other, field)})), half
+
+    return cheat
+
+
+def a_hybrid_offer_of_another_half_than_committed_stops_its_holder_before_training(make_world) -> None:
+    world = make_world(sizes=(5,), threshold=3, agreement=messages.HYBRID)
+    with Patch.context() as patch:
+        patch.setattr(setup, "offer", lying_offers("ciphertext"))
+        (outcome,) = world.run(wire := world.wire(), agreement=messages.HYBRID)
+    assert [(client, error.culprit) for client, _, error in wire.refusals] == [(13, 10)]
+    assert world.endpoints[13].trained == 0
+    assert outcome.total is None
+    assert outcome.blamed == (10,)
+
+
+def a_hybrid_offer_that_would_be_recovered_wrongly_gives_no_sum(make_world) -> None:
+    world = make_world(sizes=(5,), threshold=3, agreement=messages.HYBRID)
+    with Patch.context() as patch:
+        patch.setattr(setup, "offer", lying_offers("sealed"))
+        (outcome,) = world.run(world.wire(on_request=without(10, Step.MASK)), agreement=messages.HYBRID)
+    assert outcome.total is None
+    assert outcome.blamed == (10,)
+
+
 def more_than_a_cap_allows_is_refused_before_it_is_read(make_world) -> None:
     _, mark = get_args(get_type_hints(messages.ConfirmRequest, include_extras=True)["survivors"])
     head = to_bytes(messages.ConfirmRequest(b"s" * 32, 1, 0, ()))[:-4]
@@ -639,6 +718,13 @@ def shares_are_not_held_against_the_signed_hashes(patch: Patch) -> None:
     patch.setattr(masking, "hashes", lambda *arguments: EqualToAll())
 
 
+def offers_are_not_held_against_their_commitments(patch: Patch) -> None:
+    def trusting(keys, dealer, holder, data, half_of):
+        return half_of(record_from_bytes(messages.PairOffer, data))
+
+    patch.setattr(offers, "_checked", trusting)
+
+
 def caps_are_not_looked_at(patch: Patch) -> None:
     patch.setattr(codec, "_read_count", lambda reader, limit, least: int.from_bytes(reader.take(4), "big"))
 
@@ -670,6 +756,13 @@ CHECKS_AND_BUGS: list[tuple[Callable, dict[str, Callable[[Patch], None]]]] = [
             "consistency step skipped": the_consistency_step_is_skipped,
             "signatures not counted": the_count_of_signatures_is_not_looked_at,
             "signatures not verified": no_signature_is_looked_at,
+        },
+    ),
+    (
+        on_a_ring_shares_open_only_to_t_signatures_by_the_holders_of_each_dealer,
+        {
+            "signatures counted over the group": signatures_are_counted_over_the_whole_group,
+            "signatures counted for one dealer": signatures_are_counted_for_the_first_dealer_only,
         },
     ),
     (
@@ -735,6 +828,14 @@ CHECKS_AND_BUGS: list[tuple[Callable, dict[str, Callable[[Patch], None]]]] = [
             "roster not bound": the_context_has_no("roster"),
             "roster not compared": rosters_are_not_compared,
         },
+    ),
+    (
+        a_hybrid_offer_of_another_half_than_committed_stops_its_holder_before_training,
+        {"offer commitment missing on receipt": offers_are_not_held_against_their_commitments},
+    ),
+    (
+        a_hybrid_offer_that_would_be_recovered_wrongly_gives_no_sum,
+        {"offer commitment missing at recovery": offers_are_not_held_against_their_commitments},
     ),
     (more_than_a_cap_allows_is_refused_before_it_is_read, {"size cap missing": caps_are_not_looked_at}),
     (a_vector_of_another_size_is_refused, {"vector size unchecked": sizes_of_vectors_are_not_looked_at}),

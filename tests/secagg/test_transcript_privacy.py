@@ -48,8 +48,8 @@ def seeds_that_the_server_rebuilds(kept: dict):
         kept[member, member] = own(secret, session, member), 1
         return kept[member, member][0]
 
-    def pair_seed(key, public, session, dropped, survivor):
-        seed = pair(key, public, session, dropped, survivor)
+    def pair_seed(key, public, half, session, members):
+        seed, (dropped, survivor) = pair(key, public, half, session, members), members
         kept[survivor, dropped] = seed, masking.pair_sign(survivor, dropped)
         kept[dropped, survivor] = seed, masking.pair_sign(dropped, survivor)
         return seed

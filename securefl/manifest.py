@@ -1,0 +1,125 @@
+"""What a run is: its id, data, config and randomness, written before anything leaves a client.
+
+Rules kept here: whoever resumes or loads a run reads this file first, and is refused where the config,
+the data or the kind of randomness is no longer the run's.
+
+What this file does NOT do: hold anything secret.
+"""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from securefl import config as configuration
+from securefl import run_directory as folder
+from securefl.config import Config
+from securefl.crypto.randomness import Randomness
+from securefl.errors import RunDirectoryError
+from securefl.guarantee import Terms
+
+_PACKAGES = ("securefl", "torch", "numpy", "opacus", "dp-accounting", "cryptography", "scikit-learn")
+
+
+class Facts(BaseModel):
+    """What a manifest says of the data; more than these keys is fine."""
+
+    input_shape: tuple[int, ...]
+    classes: int
+    source_hash: str
+
+
+class Manifest(BaseModel):
+    """What resuming and loading need of a manifest; more than these keys is fine."""
+
+    run_id: str
+    randomness: str
+    config_digest: str
+    ledger: str | None
+    data: Facts
+
+
+def describe(terms: Terms, run_id: str, source: Randomness) -> dict[str, object]:
+    """The manifest of a run that begins now."""
+    data = terms.dataset
+    return {
+        "run_id": run_id,
+        "config_digest": configuration.digest(terms.config).hex(),
+        "ledger": terms.config.privacy.ledger,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "randomness": _kind(source),
+        "private": source.private and terms.budget is not None,
+        "seed": terms.config.seed,
+        "data": {
+            "name": data.name,
+            "source_hash": data.source_hash,
+            "train": len(data.train),
+            "test": len(data.test),
+            "classes": data.classes,
+            "input_shape": list(data.shape),
+            "description": data.description,
+        },
+        "parameters": terms.dim,
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in _PACKAGES},
+        "host": {"system": platform.platform(), "processor": platform.machine()},
+    }
+
+
+def read(out: Path) -> Manifest:
+    """The manifest of the run in `out`.
+
+    Raises:
+        RunDirectoryError: missing or damaged.
+    """
+    try:
+        return Manifest.model_validate(folder.read_json(out / folder.MANIFEST))
+    except ValidationError as cause:
+        raise RunDirectoryError(
+            f"{out / folder.MANIFEST}: expected what a run of this version writes, got "
+            f"{'.'.join(map(str, cause.errors()[0]['loc']))} missing or of another kind; restore the file or "
+            "start a new run"
+        ) from cause
+
+
+def refuse_other_config(out: Path, manifest: Manifest, config: Config) -> None:
+    """Raises RunDirectoryError if what the parties agreed on, or their ledger, is no longer the same."""
+    if config.privacy.ledger != manifest.ledger:
+        expected, got = (path or "none" for path in (manifest.ledger, config.privacy.ledger))
+        raise RunDirectoryError(
+            f"{out / folder.CONFIG}: privacy.ledger: expected {expected} as at the start, got {got}; put it "
+            "back, for it holds what was spent and answered"
+        )
+    if configuration.digest(config).hex() != manifest.config_digest:
+        raise RunDirectoryError(
+            f"{out / folder.CONFIG}: expected the config that the run began with, got a changed one; its "
+            "noise and its guarantee card are settled, so put the file back or start a new run (engine, "
+            "device and data.path may change)"
+        )
+
+
+def refuse_other_data(out: Path, manifest: Manifest, terms: Terms) -> None:
+    """Raises RunDirectoryError if the config now gives other data than the run began with."""
+    began = manifest.data.source_hash
+    if began != terms.dataset.source_hash:
+        raise RunDirectoryError(
+            f"{out}: the run began on data with hash {began}, the config now gives "
+            f"{terms.dataset.source_hash}; restore the data or start a new run"
+        )
+
+
+def refuse_other_randomness(out: Path, manifest: Manifest, source: Randomness) -> None:
+    """Raises RunDirectoryError if a private run would go on under a test source, or the other way round."""
+    if manifest.randomness != _kind(source):
+        raise RunDirectoryError(
+            f"{out}: expected the {manifest.randomness} randomness that the run began with, got the "
+            f"{_kind(source)} one; a run under the test source is resumed from Python with that source"
+        )
+
+
+def _kind(source: Randomness) -> str:
+    return "system" if source.private else "replayable"
