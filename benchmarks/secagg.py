@@ -1,7 +1,9 @@
-"""The masked sum: speed against the bare keystream and against Flower's SecAgg+, bytes on the wire, memory.
+"""The masked sum: speed against the bare keystream and Flower's SecAgg+, bytes on the wire, memory, growth.
 
     make bench-secagg                 everything but the peer's slow parts repeated (some minutes)
     make bench-secagg ARGS=--quick    a tenth of the coordinates, no long vector: to see that it runs
+    make bench-secagg ARGS=--growth   only groups of 50 to 400 members, and both key agreements
+    make bench-secagg ARGS=--full     with groups of 1,000 and 2,000 members; draws the plot
 
 One process with pinned threads; both sides of a ratio run in turn, the ratio of each turn is of CPU times and
 the median of the turns is reported. The same number of members, coordinates, dropouts and bits of the ring
@@ -25,6 +27,7 @@ from pathlib import Path
 
 import bench
 import numpy as np
+import secagg_growth
 import secagg_ours
 import secagg_peer
 import secagg_round
@@ -40,15 +43,20 @@ CODEC_BITS = 25  # 25 bits and 100 members fill the ring of 32 bits, as wide as 
 
 def main() -> None:
     """Runs all parts, prints the table, writes benchmarks/results/secagg.json."""
-    quick = _options().quick
+    options = _options()
+    grown, growth, notes = _growth(options.full)
+    if options.growth:
+        bench.finish("secagg_growth", growth, grown, notes)
+        return
+    quick = options.quick
     dim = DIM // 10 if quick else DIM
     server, peer_server, note = _server(dim)
     checks = [*_masks(dim), _client(dim), server, *_wire(dim), *_packing(dim), _sharing()]
     checks += _memory(dim if quick else 10 * DIM, None if quick else LONG_DIM)
     real, on_ring = _real(dim, peer_server)
-    checks += on_ring
-    figures = [real.row("real steps")]
-    notes = [
+    checks += on_ring + growth
+    figures = [real.row("real steps"), *grown]
+    notes += [
         "peer: Flower's SecAgg+ building blocks, the workflow's defaults",
         note,
         "real steps: every check and signature, states sealed, sum compared with the plain one",
@@ -56,6 +64,14 @@ def main() -> None:
     if quick:
         notes.append("--quick: no figure here is one to quote")
     bench.finish("secagg", checks, figures, notes)
+
+
+def _growth(full: bool) -> tuple[list[bench.Figure], list[bench.Check], list[str]]:
+    costs, agreements = secagg_growth.grow(full), secagg_growth.agreements()
+    rows = [cost.row("growth") for cost in costs] + [cost.row("key agreement") for cost in agreements]
+    if full:
+        secagg_growth.plot(costs)
+    return rows, secagg_growth.checks(costs), [secagg_growth.fit(costs), secagg_growth.cold(costs)]
 
 
 def _masks(dim: int) -> list[bench.Check]:
@@ -239,6 +255,8 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the coordinates, no long vector")
+    parser.add_argument("--growth", action="store_true", help="only the growth with the group's size")
+    parser.add_argument("--full", action="store_true", help="groups of up to 2,000 members, and the plot")
     return parser.parse_args()
 
 
