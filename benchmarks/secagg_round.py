@@ -170,10 +170,10 @@ class _Wire:
 
     def _answer(self, client: int, step: StepId, request: bytes) -> bytes:
         plain = []
+        update = np.roll(self.update, client)  # another one for each client
 
         def contribute(model: bytes, round: int) -> np.ndarray:
-            # Another vector for each client, without the cost of drawing one.
-            words = self.codec.encode(np.roll(self.update, client), SOURCE.stream("rounding", client))
+            words = self.codec.encode(update, SOURCE.stream("rounding", client))
             plain.append(words.copy())  # it is masked in place
             return words
 
