@@ -1,12 +1,15 @@
-"""The masked sum: speed against the bare keystream and against Flower's SecAgg+, bytes on the wire, memory.
+"""The masked sum: speed against the bare keystream and Flower's SecAgg+, bytes on the wire, memory, growth.
 
     make bench-secagg                 everything but the peer's slow parts repeated (some minutes)
     make bench-secagg ARGS=--quick    a tenth of the coordinates, no long vector: to see that it runs
+    make bench-secagg ARGS=--growth   only groups of 50 to 400 members, and both key agreements
+    make bench-secagg ARGS=--full     with groups of 1,000 and 2,000 members; draws the plot
 
 One process with pinned threads; both sides of a ratio run in turn, the ratio of each turn is of CPU times and
 the median of the turns is reported. The same number of members, coordinates, dropouts and bits of the ring
-(32, the peer's default) on both sides, and a complete graph on both: 99 neighbours. What each side does is in
-`secagg_ours` and `secagg_peer`; the peer's own signatures, transcripts and checks are as it has them.
+(32, the peer's default) on both sides. The primitives stand in a complete graph on both: 99 neighbours. The
+real steps stand on the ring that a group of 100 has, and the peer gets as many neighbours. What each side
+does is in `secagg_ours`, `secagg_round` and `secagg_peer`; the peer's checks are as it has them.
 """
 
 from __future__ import annotations
@@ -24,49 +27,51 @@ from pathlib import Path
 
 import bench
 import numpy as np
+import secagg_growth
 import secagg_ours
 import secagg_peer
+import secagg_round
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from securefl.crypto import add_mask
 from securefl.encoding import FixedPoint, pack, unpack
-from securefl.secagg import MAX_MEMBERS
 
 MEMBERS, THRESHOLD, DROPPED = 100, 67, 10
 DIM, LONG_DIM = 1_000_000, 100_000_000
-# A whole round of the real steps needs a group of this size. Below MEMBERS its times are figures without a
-# goal, and the goals are held against the primitives; from MEMBERS on they are held against both. Where such
-# a group is k-regular, give the peer's Client k neighbours too (`members=k + 1`).
-REAL_MEMBERS = min(MEMBERS, MAX_MEMBERS)
 CODEC_BITS = 25  # 25 bits and 100 members fill the ring of 32 bits, as wide as the peer's
 
 
 def main() -> None:
     """Runs all parts, prints the table, writes benchmarks/results/secagg.json."""
-    quick = _options().quick
+    options = _options()
+    grown, growth, notes = _growth(options.full)
+    if options.growth:
+        bench.finish("secagg_growth", growth, grown, notes)
+        return
+    quick = options.quick
     dim = DIM // 10 if quick else DIM
     (client, peer_client), (server, peer_server, note) = _client(dim), _server(dim)
     checks = [*_masks(dim), client, server, *_wire(dim), *_packing(dim), _sharing()]
     checks += _memory(dim if quick else 10 * DIM, None if quick else LONG_DIM)
-    real = _real(dim)
-    if REAL_MEMBERS == MEMBERS:
-        checks += [
-            bench.at_least(
-                "client total, real steps: peer / ours", peer_client / real["client"], 15, "x CPU"
-            ),
-            bench.at_least(
-                "server unmasking, real steps: peer / ours", peer_server / real["server"], 100, "x CPU"
-            ),
-        ]
-    figures = [{"real steps": name, "n": REAL_MEMBERS, "d": dim, "CPU s": one} for name, one in real.items()]
-    notes = [
-        "peer: Flower's SecAgg+ building blocks, complete graph, the workflow's defaults",
+    real, on_ring = _real(dim, peer_client, peer_server)
+    checks += on_ring + growth
+    figures = [real.row("real steps"), *grown]
+    notes += [
+        "peer: Flower's SecAgg+ building blocks, the workflow's defaults",
         note,
-        f"real steps: {REAL_MEMBERS} members, every check and signature, sum compared with the plain one",
+        "real steps: every check and signature, states sealed, sum compared with the plain one",
     ]
     if quick:
         notes.append("--quick: no figure here is one to quote")
     bench.finish("secagg", checks, figures, notes)
+
+
+def _growth(full: bool) -> tuple[list[bench.Figure], list[bench.Check], list[str]]:
+    costs, agreements = secagg_growth.grow(full), secagg_growth.agreements()
+    rows = [cost.row("growth") for cost in costs] + [cost.row("key agreement") for cost in agreements]
+    if full:
+        secagg_growth.plot(costs)
+    return rows, secagg_growth.checks(costs), [secagg_growth.fit(costs), secagg_growth.cold(costs)]
 
 
 def _masks(dim: int) -> list[bench.Check]:
@@ -201,9 +206,29 @@ def _alone(kind: str, dim: int) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
-def _real(dim: int) -> dict[str, float]:
-    codec = FixedPoint(clip_norm=1.0, bits=CODEC_BITS, dim=dim, members=REAL_MEMBERS)
-    return secagg_ours.real_round(codec, REAL_MEMBERS, ceil(0.67 * REAL_MEMBERS), REAL_MEMBERS // 10)
+def _real(
+    dim: int, complete_client: float, complete_server: float
+) -> tuple[secagg_round.Cost, list[bench.Check]]:
+    """A round of the real steps, on a ring, and the peer with as many neighbours."""
+    codec = FixedPoint(clip_norm=1.0, bits=CODEC_BITS, dim=dim, members=MEMBERS)
+    real = secagg_round.play(codec, MEMBERS, model=bytes(4 * dim))
+    k, t = real.holders, real.threshold
+    update, total = np.zeros(dim, dtype=np.float32), np.zeros(dim, dtype=np.int64)
+    client, server = secagg_peer.Client(k + 1, t), secagg_peer.Server(MEMBERS, t, DROPPED, k + 1)
+    clients = min(_cpu_seconds(lambda: client.run(update)) for _ in range(3))
+    servers = _cpu_seconds(lambda: server.unmask(total))
+    ring = f"real steps, n = {MEMBERS} on a ring of k = {k}, t = {t}"
+    mine, ours = f"x CPU, ours {real.client:.3f} s, median of 90", f"x CPU, ours {real.unmasking:.3f} s"
+    return real, [
+        bench.at_least(f"client total, {ring}: peer with k neighbours / ours", clients / real.client,
+                       15, mine),
+        bench.at_least(f"client total, {ring}: peer's complete graph / ours", complete_client / real.client,
+                       15, mine),
+        bench.at_least(f"server unmasking, {ring}: peer with k neighbours / ours", servers / real.unmasking,
+                       100, ours),
+        bench.at_least(f"server unmasking, {ring}: peer's complete graph / ours",
+                       complete_server / real.unmasking, 100, ours),
+    ]  # fmt: skip
 
 
 def _turns(
@@ -235,6 +260,8 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the coordinates, no long vector")
+    parser.add_argument("--growth", action="store_true", help="only the growth with the group's size")
+    parser.add_argument("--full", action="store_true", help="groups of up to 2,000 members, and the plot")
     return parser.parse_args()
 
 

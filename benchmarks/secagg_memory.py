@@ -18,13 +18,13 @@ from dataclasses import replace
 
 import bench  # noqa: F401 - pins the numeric libraries before they are loaded
 import numpy as np
-import secagg_ours
+import secagg_round
 
 from securefl.encoding import FixedPoint
-from securefl.secagg import aggregate, respond, step_of
+from securefl.secagg import Member, aggregate, respond, step_of
 from securefl.secagg.messages import MaskRequest, from_bytes, to_bytes
 
-MEMBERS, THRESHOLD, OURS = 10, 7, 0
+MEMBERS, OURS = 10, 0
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
 
     def contribute(model: bytes, round: int) -> np.ndarray:
         update = np.frombuffer(model, dtype="<f4") + np.float32(1e-4)
-        return codec.encode(update, secagg_ours.SOURCE.stream("rounding"))
+        return codec.encode(update, secagg_round.SOURCE.stream("rounding"))
 
     if kind == "heap":
         tracemalloc.start()
@@ -49,9 +49,9 @@ def main() -> None:
     print(json.dumps({"cpu_seconds": spent, "peak_rss_bytes": peak, "heap_beyond_bytes": beyond}))
 
 
-def _before_the_vector(codec: FixedPoint) -> tuple[secagg_ours.Member, bytes, bytes]:
+def _before_the_vector(codec: FixedPoint) -> tuple[Member, bytes, bytes]:
     """A member, its state, and a mask request that carries a model of float32 zeros."""
-    people, plan = secagg_ours._group(codec, MEMBERS, THRESHOLD)
+    people, plan = secagg_round.group(codec, MEMBERS)
     states: dict[int, bytes] = {}
     asked: list[bytes] = []
 

@@ -1,15 +1,13 @@
-"""This package's side of `make bench-secagg`: the primitives of one client and one server, and a real round.
+"""This package's side of `make bench-secagg`: the primitives of one client and one server.
 
 `Client` and `Server` do with `securefl.crypto` and `securefl.encoding` what the steps of `securefl.secagg`
 do, for a complete graph among any number of members; messages and signatures of others are left out, as they
-are on the peer's side. `real_round` runs the steps themselves, every member and the server, checks included.
+are on the peer's side. The steps themselves are in `secagg_round`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,7 +25,6 @@ from securefl.crypto import (
     split,
 )
 from securefl.encoding import FixedPoint, pack_in_place
-from securefl.secagg import Member, Policy, Roster, RoundPlan, aggregate, respond, step_of
 
 SOURCE = SystemRandomness()
 ZERO = bytes(32)
@@ -113,74 +110,3 @@ class Server:
     def _checked(self, answers: list[tuple[bytes, bytes]]) -> list[bytes]:
         assert all(hashlib.sha256(self.salt + share).digest() == signed for share, signed in answers)
         return [share for share, _ in answers[: self.threshold]]
-
-
-def real_round(codec: FixedPoint, members: int, threshold: int, dropped: int) -> dict[str, float]:
-    """CPU seconds of one `client`'s steps and of the `server`'s unmasking in a whole round, sum checked.
-
-    The last `dropped` members vanish with their masked vectors. Where groups are not complete graphs the
-    plan below is the one place that says so.
-    """
-    people, plan = _group(codec, members, threshold)
-    states: dict[int, bytes] = {}
-    spent: dict[int, float] = defaultdict(float)
-    vectors: dict[int, np.ndarray] = {}
-    clock = {"exchange ended": 0.0}
-
-    def contribute(client: int) -> np.ndarray:
-        update = np.random.default_rng(client).normal(size=codec.dim).astype(np.float32)
-        vectors[client] = codec.encode(update, SOURCE.stream("rounding"))
-        return vectors[client].copy()
-
-    def exchange(requests: dict[int, bytes]) -> dict[int, bytes]:
-        replies = {}
-        for client, request in requests.items():
-            if step_of(request).step.name == "MASK" and client >= members - dropped:
-                continue
-            start = time.process_time()
-            answer = respond(people[client], states.get(client), request, lambda *_, c=client: contribute(c))
-            spent[client] += time.process_time() - start
-            states[client], replies[client] = answer.state, answer.reply
-        clock["exchange ended"] = time.process_time()
-        return replies
-
-    (outcome,) = aggregate(plan, bytes(4 * codec.dim), exchange)
-    unmasking = time.process_time() - clock["exchange ended"]
-    expected = sum(vectors[client] for client in outcome.survivors)
-    assert len(outcome.survivors) == members - dropped, outcome.failure
-    assert np.array_equal(outcome.total, expected & expected.dtype.type((1 << codec.ring_bits) - 1))
-    return {"client": min(spent[client] for client in outcome.survivors), "server": unmasking}
-
-
-def _group(codec: FixedPoint, members: int, threshold: int) -> tuple[dict[int, Member], RoundPlan]:
-    stream = SOURCE.stream("identities")
-    identities = {client: Identity.generate(stream) for client in range(members)}
-    authority = Identity.generate(stream)
-    roster = Roster.sign(authority, {client: one.public for client, one in identities.items()})
-    policy = Policy(
-        task=ZERO,
-        config=ZERO,
-        authority=authority.public,
-        length=codec.length,
-        ring_bits=codec.ring_bits,
-        threshold_min=threshold,
-        group_min=members,
-        colluding=0,
-        epoch_rounds=None,
-    )
-    people = {client: Member(client, one, roster, policy, SOURCE) for client, one in identities.items()}
-    plan = RoundPlan(
-        task=ZERO,
-        config=ZERO,
-        roster=roster,
-        round=1,
-        attempt=0,
-        groups=(tuple(range(members)),),
-        group_seed=ZERO,
-        threshold=threshold,
-        colluding=0,
-        length=codec.length,
-        ring_bits=codec.ring_bits,
-        masking=True,
-    )
-    return people, plan

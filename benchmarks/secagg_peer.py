@@ -91,14 +91,17 @@ class Server:
     """A server that has the masked sum and the answers of all survivors.
 
     It combines every share that arrived, as the workflow does. All survivors share one seed and all dropped
-    clients one key: rebuilding costs the same for each.
+    clients one key: rebuilding costs the same for each. With `holders` below `members` the graph is not
+    complete: a client has so many shares dealt, its own among them, and a tenth of them dropped as well.
     """
 
-    def __init__(self, members: int, threshold: int, dropped: int) -> None:
+    def __init__(self, members: int, threshold: int, dropped: int, holders: int | None = None) -> None:
+        holders = members if holders is None else holders
         self.survivors, self.dropped = members - dropped, dropped
-        self.seed_shares = create_shares(os.urandom(32), threshold, members)[: self.survivors]
+        self.neighbours = round(holders * self.survivors / members)
+        self.seed_shares = create_shares(os.urandom(32), threshold, holders)[: self.neighbours]
         secret, public = generate_key_pairs()
-        self.key_shares = create_shares(private_key_to_bytes(secret), threshold, members)[: self.survivors]
+        self.key_shares = create_shares(private_key_to_bytes(secret), threshold, holders)[: self.neighbours]
         self.public = public_key_to_bytes(public)
 
     def unmask(self, total: np.ndarray) -> list[np.ndarray]:
@@ -110,7 +113,7 @@ class Server:
         for _ in range(self.dropped):
             key = combine_shares(self.key_shares)
             # Between two dropped clients there is no mask to remove; the real one generates those too.
-            for neighbour in range(self.survivors):
+            for neighbour in range(self.neighbours):
                 shared = generate_shared_key(bytes_to_private_key(key), bytes_to_public_key(self.public))
                 mask = pseudo_rand_gen(shared, MOD_RANGE, [total.shape])
                 change = parameters_addition if neighbour % 2 else parameters_subtraction

@@ -24,11 +24,11 @@ What this file does NOT do: judge values beyond their size. Meaning is checked w
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
-from itertools import pairwise
-from operator import attrgetter
+from operator import attrgetter, lt
 from typing import Annotated, NamedTuple, TypeGuard, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from securefl.errors import DecodeError
@@ -241,13 +241,15 @@ def _is_octets(value: object) -> TypeGuard[Octets]:
 
 
 def _many(hint: object, mark: Many) -> _Codec:
+    if get_args(hint)[1:] == (Uint(4),):
+        return _ids(mark)
     item = _codec_for(hint)
     key = _order_key(hint)
 
     def write(chunks: list[Octets], value: object) -> None:
         if not isinstance(value, tuple) or len(value) > mark.limit:
             raise ValueError(f"expected a tuple of at most {mark.limit} items, got {value!r:.80}")
-        _check_order(value, mark, key, ValueError)
+        _check_order(tuple(map(key, value)), mark, ValueError)
         chunks.append(len(value).to_bytes(_COUNT_BYTES, "big"))
         for one in value:
             item.write(chunks, one)
@@ -255,7 +257,29 @@ def _many(hint: object, mark: Many) -> _Codec:
     def read(reader: _Reader) -> object:
         count = _read_count(reader, mark.limit, item.least)
         items = tuple(item.read(reader) for _ in range(count))
-        _check_order(items, mark, key, DecodeError)
+        _check_order(tuple(map(key, items)), mark, DecodeError)
+        return items
+
+    return _Codec(write, read, _COUNT_BYTES)
+
+
+def _ids(mark: Many) -> _Codec:
+    """`_many` for integers of 4 bytes, all at once: lists of members are the longest that there are."""
+
+    def write(chunks: list[Octets], value: object) -> None:
+        if not isinstance(value, tuple) or len(value) > mark.limit:
+            raise ValueError(f"expected a tuple of at most {mark.limit} items, got {value!r:.80}")
+        try:
+            listed = struct.pack(f">{len(value)}I", *value)
+        except struct.error as error:
+            raise ValueError(f"expected integers from 0 to 2^32 - 1, got {value!r:.80}") from error
+        _check_order(value, mark, ValueError)
+        chunks += (len(value).to_bytes(_COUNT_BYTES, "big"), listed)
+
+    def read(reader: _Reader) -> object:
+        count = _read_count(reader, mark.limit, 4)
+        items = struct.unpack(f">{count}I", reader.view(4 * count))
+        _check_order(items, mark, DecodeError)
         return items
 
     return _Codec(write, read, _COUNT_BYTES)
@@ -277,11 +301,6 @@ def _order_key(hint: object) -> Callable[[object], int]:
     return lambda item: cast(int, item)
 
 
-def _check_order(
-    items: tuple[object, ...], mark: Many, key: Callable[[object], int], error: type[Exception]
-) -> None:
-    if mark.sequence:
-        return
-    keys = [key(item) for item in items]
-    if any(before >= after for before, after in pairwise(keys)):
-        raise error(f"expected a strictly ascending list, got the order {keys[:8]}; discard it")
+def _check_order(keys: tuple[int, ...], mark: Many, error: type[Exception]) -> None:
+    if not mark.sequence and not all(map(lt, keys, keys[1:])):
+        raise error(f"expected a strictly ascending list, got the order {list(keys[:8])}; discard it")

@@ -69,11 +69,18 @@ class Graph:
         """Each member's place in the order, from 0."""
         return {member: place for place, member in enumerate(self.order)}
 
+    @cached_property
+    def _held(self) -> dict[int, tuple[int, ...]]:
+        """The holders that were asked for before: a step asks for those of each neighbour many times."""
+        return {}
+
     def holders(self, member: int) -> tuple[int, ...]:
         """Who holds shares of `member`, ascending; of whom `member` holds shares too, for it is mutual."""
         if not self.reach:
             return self.order
-        return tuple(sorted(set(self.around(member)) - {member}))
+        if member not in self._held:
+            self._held[member] = tuple(sorted(set(self.around(member)) - {member}))
+        return self._held[member]
 
     def around(self, member: int) -> tuple[int, ...]:
         """The holders and the member itself."""

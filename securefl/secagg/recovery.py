@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from securefl.crypto import combine_with, lagrange_at_zero
+from securefl.crypto import KeyPair, combine_with, lagrange_at_zero
 from securefl.errors import GroupAborted, PeerFault, ProtocolError
 from securefl.secagg import transcript
 from securefl.secagg.graph import graph_of
@@ -38,9 +38,14 @@ def signed_hashes(state: Confirming) -> dict[tuple[int, int], tuple[bytes, bytes
 
 
 def check_openings(
-    state: Confirming, hashes: Mapping[tuple[int, int], tuple[bytes, bytes]], reply: UnmaskReply
+    state: Confirming,
+    keys: bytes,
+    hashes: Mapping[tuple[int, int], tuple[bytes, bytes]],
+    reply: UnmaskReply,
 ) -> None:
     """Return if a holder opened one share per dealer, of the right kind, as the dealer signed it.
+
+    `keys` is the group's keys digest, `hashes` what `signed_hashes` gives: the same for every reply.
 
     Raises:
         ProtocolError: it opened something else; the holder is at fault.
@@ -49,10 +54,10 @@ def check_openings(
     held = set(graph_of(state.group.terms).holders(holder))
     if [opening.dealer for opening in reply.openings] != [one for one in state.dealers if one in held]:
         raise ProtocolError("expected one share of every dealer that it holds one of, got another list")
-    keys = keys_digest(state.group, state.keys)
+    survivors = set(state.survivors)
     for opening in reply.openings:
         dealer = opening.dealer
-        kind = SEED_KIND if dealer in state.survivors else KEY_KIND
+        kind = SEED_KIND if dealer in survivors else KEY_KIND
         key_hash, seed_hash = hashes[dealer, holder]
         signed = seed_hash if kind == SEED_KIND else key_hash
         found = transcript.share_hash(keys, opening.kind, dealer, holder, opening.salt, opening.share)
@@ -114,34 +119,31 @@ def _check_secret(state: Confirming, context: bytes, advertised: AdvertiseReply,
 
 def masks_to_remove(state: Confirming, secrets: Mapping[int, bytes]) -> Iterator[tuple[bytes, int]]:
     """Seed and sign of every mask that is still in the total, the sign already turned."""
-    survivors = set(state.survivors)
+    survivors, graph = set(state.survivors), graph_of(state.group.terms)
+    keys, publics = keys_digest(state.group, state.keys), {one.sender: one.mask_public for one in state.keys}
+    offers = {(one.sender, deal.holder): deal.offer for one in state.shares for deal in one.deals}
     for dealer, secret in secrets.items():
         if dealer in survivors:
             yield self_seed(secret, state.session, dealer), -1
             continue
-        left = survivors.intersection(graph_of(state.group.terms).holders(dealer))
-        yield from _pair_masks(state, dealer, secret, sorted(left))
+        key = key_pair(state.group.terms, secret)
+        for survivor in sorted(survivors.intersection(graph.holders(dealer))):
+            half = _half(state.group.terms, key, keys, offers, dealer, survivor)
+            seed = pair_seed(key, publics[survivor], half, state.session, (dealer, survivor))
+            yield seed, -pair_sign(survivor, dealer)
 
 
-def _pair_masks(
-    state: Confirming, dropped: int, secret: bytes, survivors: list[int]
-) -> Iterator[tuple[bytes, int]]:
-    """The masks that a dropped dealer shared with the survivors among its holders."""
-    terms = state.group.terms
-    publics = {reply.sender: reply.mask_public for reply in state.keys}
-    key = key_pair(terms, secret)
-    keys = keys_digest(state.group, state.keys)
-    offers = {
-        (reply.sender, deal.holder): deal.offer
-        for reply in state.shares
-        for deal in reply.deals
-        if dropped in (reply.sender, deal.holder)
-    }
-    for survivor in survivors:
-        half = b""
-        if offers_to(terms, dropped, survivor):
-            half = recover(key, keys, dropped, survivor, offers[dropped, survivor])
-        elif offers_to(terms, survivor, dropped):
-            half = accept(key, keys, survivor, dropped, offers[survivor, dropped])
-        seed = pair_seed(key, publics[survivor], half, state.session, (dropped, survivor))
-        yield seed, -pair_sign(survivor, dropped)
+def _half(
+    terms: Terms,
+    key: KeyPair,
+    keys: bytes,
+    offers: Mapping[tuple[int, int], bytes],
+    dropped: int,
+    survivor: int,
+) -> bytes:
+    """The KEM half of the mask between a dropped dealer, whose key is rebuilt, and a survivor."""
+    if offers_to(terms, dropped, survivor):
+        return recover(key, keys, dropped, survivor, offers[dropped, survivor])
+    if offers_to(terms, survivor, dropped):
+        return accept(key, keys, survivor, dropped, offers[survivor, dropped])
+    return b""

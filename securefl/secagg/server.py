@@ -244,12 +244,12 @@ def _unmask_requests(state: Unmasking) -> dict[int, bytes]:
 
 def _receive_openings(state: Unmasking, replies: Mapping[int, bytes]) -> Summed:
     before, terms = state.confirming, state.group.terms
-    hashes = signed_hashes(before)
+    keys, hashes = keys_digest(before.group, before.keys), signed_hashes(before)
 
     def check(reply: UnmaskReply) -> None:
         message = openings_message(before.session, reply.sender, before.survivors, reply.openings)
         transcript.check_signature(state.group.roster, reply.sender, "unmask", message, reply.signature)
-        check_openings(before, hashes, reply)
+        check_openings(before, keys, hashes, reply)
 
     opened, blame = collect(replies, [reply.sender for reply in state.confirmations], UnmaskReply, check)
     _enough(terms, len(opened), terms.threshold, "opened sound shares", state.blame + blame)

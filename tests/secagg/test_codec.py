@@ -17,6 +17,11 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Listed:
+    ids: Annotated[tuple[Annotated[int, Uint(4)], ...], Many(3)]
+
+
+@dataclass(frozen=True)
 class Sample:
     count: Annotated[int, Uint(4)]
     blob: Annotated[bytes, Blob(8)]
@@ -50,6 +55,33 @@ def test_a_record_has_the_documented_layout():
 def test_anything_but_the_canonical_bytes_is_refused(data, said):
     with pytest.raises(DecodeError, match=said):
         record_from_bytes(Sample, data)
+
+
+def test_a_list_of_ids_has_the_layout_of_any_list():
+    data = bytes.fromhex("00000002 00000005 ffffffff")
+    assert record_to_bytes(Listed((5, (1 << 32) - 1))) == data
+    assert record_from_bytes(Listed, data) == Listed((5, (1 << 32) - 1))
+
+
+@pytest.mark.parametrize("ids", [(2, 1), (1, 1), (-1,), (1 << 32,), (1 << 70,), ("a",), [1], (1, 2, 3, 4)])
+def test_a_list_of_ids_that_is_not_one_is_never_written(ids):
+    with pytest.raises(ValueError, match="expected"):
+        record_to_bytes(Listed(ids))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "00000002 00000005 00000005",
+        "00000002 00000005 00000004",
+        "00000002 00000005 000000",
+        "00000001 00000005 00",
+        "00000004 00000001 00000002 00000003 00000004",
+    ],
+)
+def test_a_list_of_ids_that_is_not_canonical_is_refused(data):
+    with pytest.raises(DecodeError):
+        record_from_bytes(Listed, bytes.fromhex(data))
 
 
 @pytest.mark.parametrize(
