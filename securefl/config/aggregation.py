@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from securefl.config.section import Count, Counts, Decay, Norm, Positive, Section, Whole, doc
-from securefl.secagg import HYBRID, MAX_COMPLETE, X25519, Shape, shape
+from securefl.secagg import HYBRID, X25519, Shape, shape
 
 
 class SecureAggregation(Section):
@@ -22,8 +22,7 @@ class SecureAggregation(Section):
         Count | None,
         doc(
             "Members that must answer to open a sum; 2 threshold > group_size + max_colluding. Left out "
-            "above "
-            "64 members, where it follows from max_colluding and max_dropout.",
+            "above 64 members, where it follows from max_colluding and max_dropout.",
             3,
             "clients",
         ),
@@ -76,8 +75,7 @@ class SecureAggregation(Section):
         Raises:
             ConfigError: so many members cannot keep what is asked.
         """
-        threshold = self.threshold if members <= MAX_COMPLETE else None
-        return shape(members, threshold, self.max_colluding, self.dropout_bound)
+        return shape(members, self.threshold, self.max_colluding, self.dropout_bound)
 
 
 class Robust(Section):

@@ -147,8 +147,7 @@ def _check_threshold_given(config: Config) -> None:
     if secagg.threshold is not None and large and secagg.masking:
         raise ConfigError(
             f"expected nothing for groups above {MAX_COMPLETE} members, got {secagg.threshold}; leave it "
-            f"out: "
-            "it follows from max_colluding and max_dropout",
+            "out: it follows from max_colluding and max_dropout",
             _THRESHOLD,
         )
 

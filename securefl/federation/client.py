@@ -167,8 +167,7 @@ class Client:
         if step.step is Step.COMMIT and self.store.answered_since(self.id, step.round, int(Step.REVEAL)):
             raise PolicyError(
                 f"expected no other draw in the epoch from round {step.round} on, which has begun; its "
-                f"groups "
-                "stay fixed"
+                "groups stay fixed"
             )
         begins = step.after != step.context
         if begins and self.store.latest_context(self.id, int(Step.COMMIT)) != step.after:

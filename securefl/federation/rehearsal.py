@@ -14,10 +14,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from securefl.crypto import Identity, SystemRandomness
+from securefl.crypto import Identity, Randomness, SystemRandomness
 from securefl.encoding import FixedPoint
 from securefl.federation.contribution import MODEL_DTYPE, Words
-from securefl.federation.enrolment import enrol
+from securefl.federation.enrolment import Enrolment, enrol
 from securefl.secagg import (
     EpochPlan,
     Exchange,
@@ -77,49 +77,15 @@ def rehearse(encoding: FixedPoint, grouping: Grouping, cohort: int) -> Traffic:
     """
     members = min(grouping.members, _LARGEST) if grouping.masking else grouping.members
     colluding = grouping.colluding * members // grouping.members
+    played = replace(grouping, members=members, colluding=colluding)
     short = replace(encoding, dim=1)
     source = SystemRandomness()
     enrolment = enrol(max(members, 2), source)
     roster = enrolment.roster
-    policy = Policy(
-        task=_DIGEST,
-        config=_DIGEST,
-        authority=roster.authority,
-        length=short.length,
-        ring_bits=short.ring_bits,
-        threshold_min=grouping.threshold,
-        group_min=1,
-        colluding=colluding,
-        epoch_rounds=None,
-        masking=grouping.masking,
-        max_dropout=grouping.max_dropout,
-        agreement=grouping.agreement,
-    )
-    drawing = replace(policy, epoch_rounds=1, draw_min=1, groups=1)
-    people, drawers = (
-        {
-            client: Member(client, Identity.from_bytes(key), roster, rules, source)
-            for client, key in enrolment.keys.items()
-        }
-        for rules in (policy, drawing)
-    )
-    plan = RoundPlan(
-        task=_DIGEST,
-        config=_DIGEST,
-        roster=roster,
-        round=1,
-        attempt=0,
-        groups=(roster.ids[:members],),
-        group_seed=_DIGEST,
-        threshold=grouping.threshold,
-        colluding=colluding,
-        length=short.length,
-        ring_bits=short.ring_bits,
-        masking=grouping.masking,
-        max_dropout=grouping.max_dropout,
-        agreement=grouping.agreement,
-    )
-    outcome = aggregate(plan, b"", _exchange(people, short))[0]
+    policy = _policy(played, roster, short)
+    people = _members(enrolment, policy, source)
+    drawers = _members(enrolment, replace(policy, epoch_rounds=1, draw_min=1, groups=1), source)
+    outcome = aggregate(_plan(played, roster, short), b"", _exchange(people, short))[0]
     model_bytes = encoding.dim * MODEL_DTYPE.itemsize
     # Within an epoch the keys of the round after ride in the envelope of the last answer, instead of before.
     envelope = len(join((b"", b""))) if grouping.masking and grouping.epoch_rounds > 1 else 0
@@ -132,6 +98,49 @@ def rehearse(encoding: FixedPoint, grouping: Grouping, cohort: int) -> Traffic:
         vector=encoding.wire_bytes,
         measured_members=members,
     )
+
+
+def _policy(grouping: Grouping, roster: Roster, short: FixedPoint) -> Policy:
+    return Policy(
+        task=_DIGEST,
+        config=_DIGEST,
+        authority=roster.authority,
+        length=short.length,
+        ring_bits=short.ring_bits,
+        threshold_min=grouping.threshold,
+        group_min=1,
+        colluding=grouping.colluding,
+        epoch_rounds=None,
+        masking=grouping.masking,
+        max_dropout=grouping.max_dropout,
+        agreement=grouping.agreement,
+    )
+
+
+def _plan(grouping: Grouping, roster: Roster, short: FixedPoint) -> RoundPlan:
+    return RoundPlan(
+        task=_DIGEST,
+        config=_DIGEST,
+        roster=roster,
+        round=1,
+        attempt=0,
+        groups=(roster.ids[: grouping.members],),
+        group_seed=_DIGEST,
+        threshold=grouping.threshold,
+        colluding=grouping.colluding,
+        length=short.length,
+        ring_bits=short.ring_bits,
+        masking=grouping.masking,
+        max_dropout=grouping.max_dropout,
+        agreement=grouping.agreement,
+    )
+
+
+def _members(enrolment: Enrolment, policy: Policy, source: Randomness) -> dict[int, Member]:
+    return {
+        client: Member(client, Identity.from_bytes(key), enrolment.roster, policy, source)
+        for client, key in enrolment.keys.items()
+    }
 
 
 def _exchange(people: Mapping[int, Member], short: FixedPoint) -> Exchange:

@@ -180,8 +180,7 @@ def _dropout_lines(terms: Terms) -> list[str]:
     borne = config.smallest_group - secagg.shape(config.smallest_group).survivors
     lines = [
         f"A group of {config.smallest_group} survives {borne} of its members vanishing at any step; with "
-        f"more "
-        "of them gone it yields no mean. Its sum is exact for the survivors, or there is a typed error.",
+        "more of them gone it yields no mean. Its sum is exact for the survivors, or there is a typed error.",
         "A round with too few group means for its rule is abandoned: the model stays as it is, what was "
         f"charged stays charged. Up to {config.privacy.spare_releases} such rounds are played again.",
     ]

@@ -103,7 +103,7 @@ def shape(members: int, threshold: int | None, colluding: int, dropout: Fraction
     Args:
         members: of the group.
         threshold: t of a complete graph, or None for the smallest one that is safe; above 64 members it
-            follows from the others and must be None.
+            follows from the others, whatever this says.
         colluding: n_c, members that collude with the server.
         dropout: largest part of the members that may be missing from a sum; None for no bound but t.
     """
@@ -190,7 +190,7 @@ def _disconnected(members: int, k: int, bad: int) -> Fraction:
 
 
 def _threshold(members: int, k: int, colluding: int, dropped: int) -> int | None:
-    """T with 2t > k + c for the c that colluding holders pass too rarely, if enough holders stay for it."""
+    """The t with 2t > k + c for the c that colluding holders rarely pass, if enough holders stay for it."""
     c = _quantile(members, colluding, k, Fraction(1, members << (SECURITY_BITS + 1)))
     lost = _quantile(members, dropped, k, Fraction(1, members << CORRECTNESS_BITS))
     t = max((k + c) // 2 + 1, c + 1, 2)

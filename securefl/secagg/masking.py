@@ -42,7 +42,7 @@ from securefl.secagg.messages import (
 )
 from securefl.secagg.offers import accept, offers_to
 from securefl.secagg.policy import check_terms
-from securefl.secagg.setup import hashes, key_pair
+from securefl.secagg.setup import hashes, key_pair, root_around
 from securefl.secagg.states import Finished, Holding, Masked, Revealed, Shared, SharePair
 
 Words = NDArray[np.unsignedinteger]
@@ -73,7 +73,10 @@ def mask(
         root, pair = _accept(member, state, keys, channel, dealers[delivery.dealer], delivery)
         roots[delivery.dealer] = root
         holdings.append(Holding(delivery.dealer, pair))
-    session = transcript.session(keys, _dealers_root(member, terms, keys, roots, request), request.model)
+    dealers_root = root_around(
+        member, terms, lambda one: transcript.dealer_leaf(keys, one, roots.get(one)), request.proof
+    )
+    session = transcript.session(keys, dealers_root, request.model)
     # Everything that can fail comes before the contribution, which costs time and privacy budget.
     seeds = _mask_seeds(member, state, keys, session, dealers, request.deliveries)
     words = _contribution(terms, contribute, request.model)
@@ -115,17 +118,6 @@ def _dealers(member: Member, state: Shared, request: MaskRequest) -> dict[int, A
     if len(left) < state.terms.threshold:
         raise PolicyError(f"expected at least {state.terms.threshold} dealers, got {len(left)}; stop")
     return {dealer: keys[dealer] for dealer in dealers}
-
-
-def _dealers_root(
-    member: Member, terms: Terms, keys: bytes, roots: Mapping[int, bytes], request: MaskRequest
-) -> bytes:
-    """The root over all dealers, by the leaves that the member knows and the request's proof."""
-    graph = graph_of(terms)
-    leaves = {
-        graph.place[one]: transcript.dealer_leaf(keys, one, roots.get(one)) for one in graph.around(member.id)
-    }
-    return tree.climb(leaves, len(graph.order), request.proof)
 
 
 def _accept(

@@ -54,9 +54,8 @@ def confirm(member: Member, state: Masked, request: ConfirmRequest) -> tuple[Con
             f"{len(survivors)} and {left}; stop"
         )
     signature = member.sign("confirm", transcript.survivors_message(state.session, request.survivors))
-    return Confirmed(terms, state.session, state.holdings, request.survivors), ConfirmReply(
-        member.id, signature
-    )
+    confirmed = Confirmed(terms, state.session, state.holdings, request.survivors)
+    return confirmed, ConfirmReply(member.id, signature)
 
 
 def unmask(member: Member, state: Confirmed, request: UnmaskRequest) -> tuple[Finished, UnmaskReply]:
@@ -95,8 +94,7 @@ def check_signers(
         if signed < terms.threshold:
             raise PolicyError(
                 f"expected signatures of at least {terms.threshold} holders of {holding.dealer}, got "
-                f"{signed}; "
-                "stop"
+                f"{signed}; stop"
             )
 
 

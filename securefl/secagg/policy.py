@@ -139,15 +139,13 @@ def check_round(policy: Policy, round: int) -> None:
 
 def _check_graph(policy: Policy, terms: Terms) -> None:
     members = len(terms.members)
-    threshold = None
     if members <= MAX_COMPLETE:
         _at_least("threshold", policy.threshold_min or 1, terms.threshold)
         check_threshold(members, terms.threshold, terms.colluding)
-        threshold = terms.threshold
     else:
         # A ring is sized for this number; a stricter one would be another ring, and costs a search.
         _same("assumed colluding members of a ring", policy.colluding, terms.colluding)
-    own = shape(members, threshold, terms.colluding, policy.max_dropout)
+    own = shape(members, terms.threshold, terms.colluding, policy.max_dropout)
     _same("number of holders", own.holders, terms.holders)
     _same("threshold of a graph of this size", own.threshold, terms.threshold)
     _at_least("survivors of a sum", own.survivors, terms.survivors)

@@ -81,8 +81,7 @@ class RoundPlan:
         """
         if not self.masking:
             return Shape(members, 1, 1)
-        threshold = self.threshold if members <= MAX_COMPLETE else None
-        return shape(members, threshold, self.colluding, self.max_dropout)
+        return shape(members, self.threshold, self.colluding, self.max_dropout)
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def aggregate(
         model: the global model, sent to everybody and bound into every signature.
         exchange: requests by client in, replies by client out; a missing reply is a dropout.
         early: this round's keys, as far as they rode on the round before; ignored if they are for another
-        plan.
+            plan.
         ahead: the coming round, whose keys ride on this round's last exchange; its `keys` are filled.
 
     Guarantee: a total is the exact sum, modulo 2^ring_bits, of what the survivors contributed if they
@@ -242,8 +241,10 @@ def _passengers(ahead: Riding | None, running: Mapping[int, _State]) -> dict[int
         return {}
     requests: dict[int, bytes] = {}
     for index, state in running.items():
+        if not isinstance(state, Unmasking):
+            continue
         coming = _start(ahead.plan, b"", index, {})
-        if isinstance(state, Unmasking) and isinstance(coming, Advertising):
+        if isinstance(coming, Advertising):
             requests |= server_requests(coming)
     return requests
 

@@ -18,7 +18,7 @@ Reference: Bonawitz et al. 2017, figure 4, rounds 0 and 1; Bell et al. 2020, sec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from securefl.crypto import AgreementKey, KeyPair, Stream, check_public, split
@@ -85,10 +85,14 @@ def share(member: Member, state: Advertised, request: ShareRequest) -> tuple[Sha
     """
     check_keys(member, state, request.keys)
     terms, context = state.terms, transcript.context(state.terms)
-    keys_root = _keys_root(member, context, state, request)
+    sent = {reply.sender: reply for reply in request.keys}
+    keys_root = root_around(
+        member, terms, lambda one: transcript.keys_leaf(context, one, sent.get(one)), request.proof
+    )
     keys = transcript.keys_digest(context, keys_root)
     channel, mask = key_pair(terms, state.channel_private), key_pair(terms, state.mask_private)
-    holders = {one.sender: one for one in request.keys if one.sender in graph_of(terms).holders(member.id)}
+    mine = graph_of(terms).holders(member.id)
+    holders = {one.sender: one for one in request.keys if one.sender in mine}
     stream = _stream(member, "secagg shares", terms)
     pairs = _split(state, list(holders), stream)
     offers = {
@@ -184,23 +188,25 @@ def deal_tree(terms: Terms, keys: bytes, dealer: int, deals: Iterable[Deal]) -> 
     return tree.levels([transcript.deal_leaf(keys, dealer, holder, given.get(holder)) for holder in holders])
 
 
+def root_around(
+    member: Member, terms: Terms, leaf: Callable[[int], bytes], proof: tuple[bytes, ...]
+) -> bytes:
+    """The root of a tree over the whole group, by the leaves that the member knows and a request's proof.
+
+    Raises:
+        DecodeError: the proof has another length than the member's place needs.
+    """
+    graph = graph_of(terms)
+    leaves = {graph.place[one]: leaf(one) for one in graph.around(member.id)}
+    return tree.climb(leaves, len(graph.order), proof)
+
+
 def hashes(keys: bytes, dealer: int, holder: int, pair: SharePair) -> tuple[bytes, bytes]:
     """The salted hashes of both shares: (of the mask key's, of the seed's)."""
     return (
         transcript.share_hash(keys, KEY_KIND, dealer, holder, pair.key_salt, pair.key_share),
         transcript.share_hash(keys, SEED_KIND, dealer, holder, pair.seed_salt, pair.seed_share),
     )
-
-
-def _keys_root(member: Member, context: bytes, state: Advertised, request: ShareRequest) -> bytes:
-    """The root over all key messages, by the leaves that the member knows and the request's proof."""
-    graph = graph_of(state.terms)
-    known = {reply.sender: reply for reply in request.keys}
-    leaves = {
-        graph.place[one]: transcript.keys_leaf(context, one, known.get(one))
-        for one in graph.around(member.id)
-    }
-    return tree.climb(leaves, len(graph.order), request.proof)
 
 
 def _split(state: Advertised, holders: list[int], stream: Stream) -> dict[int, SharePair]:

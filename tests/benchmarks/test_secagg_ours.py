@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from securefl.encoding import FixedPoint
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def ours(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import secagg_ours
-
-    yield secagg_ours
-    sys.modules.pop("secagg_ours", None)
+def ours(load_benchmark):
+    return load_benchmark("secagg_ours")
 
 
 def test_a_client_of_primitives_sends_a_packed_vector_and_a_signature(ours):

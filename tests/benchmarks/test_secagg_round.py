@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from securefl.encoding import FixedPoint
 from securefl.secagg import HYBRID, X25519
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def rounds(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import secagg_round
-
-    yield secagg_round
-    sys.modules.pop("secagg_round", None)
+def rounds(load_benchmark):
+    return load_benchmark("secagg_round")
 
 
 @pytest.mark.parametrize(
