@@ -89,7 +89,7 @@ class Client:
         contribution: from model bytes to ring words.
         store: the durable ledger, which also keeps this client's answers of the round in flight.
         charge: what a contribution costs; None without differential privacy.
-        stopwatch: collects the seconds of masking.
+        stopwatch: collects the seconds of masking and of the privacy accounting.
     """
 
     member: Member
@@ -179,13 +179,15 @@ class Client:
         if self.charge is None:
             return []
         one = self.charge
-        self.store.check(one.source, one.run, self.id, one.event, one.epsilon, one.delta, one.method)
+        with self.stopwatch.measure("accounting"):
+            self.store.check(one.source, one.run, self.id, one.event, one.epsilon, one.delta, one.method)
         return [Release(one.source, one.run, self.id, step.round, step.attempt, one.event)]
 
     def _charge(self, release: Release) -> None:
         # Checked again inside the transaction: another process may have spent since.
         assert self.charge is not None  # noqa: S101 - there is no release without a charge
-        self.store.charge(release, self.charge.epsilon, self.charge.delta, self.charge.method)
+        with self.stopwatch.measure("accounting"):
+            self.store.charge(release, self.charge.epsilon, self.charge.delta, self.charge.method)
 
 
 @dataclass(frozen=True)
