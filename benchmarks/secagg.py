@@ -211,7 +211,7 @@ def _alone(kind: str, dim: int) -> dict[str, float]:
 def _real(
     dim: int, complete_client: float, complete_server: float
 ) -> tuple[secagg_round.Cost, list[bench.Check], str]:
-    """A round of the real steps on a ring, the peer with as many neighbours, and what no step can do without."""
+    """A round of real steps on a ring, the peer with as many neighbours, and what no step does without."""
     codec = FixedPoint(clip_norm=1.0, bits=CODEC_BITS, dim=dim, members=MEMBERS)
     real = secagg_round.play(codec, MEMBERS, model=bytes(4 * dim))
     k, t = real.holders, real.threshold
@@ -251,8 +251,8 @@ def _floor(dim: int, codec: FixedPoint, real: secagg_round.Cost, client: float, 
     survivors = MEMBERS - DROPPED
     masks = survivors + DROPPED * round(real.holders * survivors / MEMBERS)
     return (
-        f"with k neighbours on both sides the goals leave a client {client:.3f} s, and masks, encoding and the "
-        f"hashes of model and vector alone take {alone:.3f} s; they leave the server {server:.3f} s, and the "
+        f"with k neighbours on both sides the goals leave a client {client:.3f} s, of which masks, encoding "
+        f"and hashes of model and vector alone take {alone:.3f} s; the server {server:.3f} s, of which the "
         f"bare AES keystream of its {masks} masks alone takes {masks * bare:.3f} s"
     )
 
