@@ -243,12 +243,7 @@ def assemble(
 ) -> Process:
     """Builds the process of settled terms; arguments as for `build_federated_averaging`."""
     source = randomness or SystemRandomness()
-    if not source.private and terms.config.privacy.ledger is not None:
-        raise ConfigError(
-            "expected the operating system's entropy for a real ledger, got a replayable test source; "
-            "leave privacy.ledger out in tests",
-            "privacy.ledger",
-        )
+    refuse_unfit(terms.config, source)
     run = run or uuid.uuid4().hex
     enrolment = enrolment or enrol(terms.config.clients, source)
     closing = ExitStack()
@@ -261,6 +256,16 @@ def assemble(
     except BaseException:
         closing.close()
         raise
+
+
+def refuse_unfit(config: Config, source: Randomness) -> None:
+    """Raises ConfigError for a source of randomness that the config's ledger cannot meet."""
+    if not source.private and config.privacy.ledger is not None:
+        raise ConfigError(
+            "expected the operating system's entropy for a real ledger, got a replayable test source; "
+            "leave privacy.ledger out in tests",
+            "privacy.ledger",
+        )
 
 
 def load_dataset(config: Config) -> Dataset:

@@ -5,7 +5,8 @@
     |-- DataError              the data: unreadable, out of range, or impossible to partition
     |-- PrivacyError           a privacy promise cannot be kept
     |   |-- BudgetExceeded     the ledger would pass its epsilon; nothing was released
-    |   `-- LedgerError        the ledger file is damaged, locked or of another data set
+    |   `-- LedgerError        the ledger cannot be read or written any more; nothing more is released
+    |       `-- LedgerUnusable missing, damaged, locked or of another kind; nothing was started with it
     |-- ProtocolError          secure aggregation stopped; no sum was produced
     |   |-- DecodeError        bytes from outside that are not a canonical message
     |   |-- PolicyError        a peer asked for less than this party's own policy demands
@@ -52,6 +53,10 @@ class BudgetExceeded(PrivacyError):
 
 class LedgerError(PrivacyError):
     """The ledger is damaged, in use by another process, or belongs to something else."""
+
+
+class LedgerUnusable(LedgerError):
+    """The same, found when the ledger was opened or checked as a whole: nothing was started with it."""
 
 
 class ProtocolError(SecureFLError):

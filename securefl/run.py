@@ -24,17 +24,17 @@ from safetensors.numpy import load_file, save
 from securefl import config as configuration
 from securefl import manifest as manifests
 from securefl import run_directory as folder
-from securefl.build import Metrics, Parties, Process, assemble, build_learner, load_dataset
+from securefl.build import Metrics, Parties, Process, assemble, build_learner, load_dataset, refuse_unfit
 from securefl.config import Config
 from securefl.crypto.randomness import Randomness, SystemRandomness
 from securefl.data import Examples
-from securefl.errors import DataError, RunDirectoryError
+from securefl.errors import BudgetExceeded, ConfigError, DataError, LedgerUnusable, RunDirectoryError
 from securefl.federation.checkpoint import state_from_bytes, state_to_bytes
-from securefl.federation.enrolment import enrol, enrolment_from_text, enrolment_to_text
+from securefl.federation.enrolment import Enrolment, enrol, enrolment_from_text, enrolment_to_text
 from securefl.federation.record import as_json
 from securefl.federation.server import State
 from securefl.guarantee import Terms, card, model_spec, settle
-from securefl.summary import Summary, summarise
+from securefl.summary import Summary, read_summary, summarise
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,10 +60,11 @@ def run(
         progress: called after every attempt at a round.
 
     Raises:
-        ConfigError, DataError, BudgetExceeded: before anything is written.
+        ConfigError, DataError, BudgetExceeded, LedgerUnusable: nothing was written, or it was taken back.
         RunDirectoryError: `out` is occupied or cannot be made.
     """
     folder.refuse_occupied(out)
+    refuse_unfit(config, randomness or SystemRandomness())
     terms = settle(config, load_dataset(config))
     build_learner(terms)  # refuses a model or a device that cannot train, before anything is written
     folder.create(out)
@@ -79,7 +80,7 @@ def resume(
     randomness: Randomness | None = None,
     progress: Progress | None = None,
 ) -> Summary:
-    """Goes on with a run that was stopped; a finished one only gets its summary again.
+    """Goes on with a run that was stopped; a finished one only gets its summary again, anew if damaged.
 
     Raises:
         RunDirectoryError: `out` is not a run, or its config, data or randomness is not the run's.
@@ -94,16 +95,16 @@ def resume(
             return _begin(terms, out, clients, source, progress)
     manifest = manifests.read(out)
     manifests.refuse_other_randomness(out, manifest, source)
-    if (out / folder.SUMMARY).exists():
-        return _finished(out)
+    if (summary := _finished(out)) is not None:
+        return summary
     config = configuration.load(out / folder.CONFIG)
     manifests.refuse_other_config(out, manifest, config)
     terms = settle(config, load_dataset(config), run=manifest.run_id)
     manifests.refuse_other_data(out, manifest, terms)
     with folder.held(out):
-        if (out / folder.SUMMARY).exists():  # another process has finished it in the meantime
-            return _finished(out)
-        return _play(terms, out, manifest.run_id, clients, source, progress)
+        if (summary := _finished(out)) is not None:  # by another process in the meantime
+            return summary
+        return _play(_assembled(terms, out, manifest.run_id, clients, source), out, progress)
 
 
 def load(out: str | Path) -> nn.Module:
@@ -157,25 +158,36 @@ def _begin(
     folder.write_json(out / folder.CARD_JSON, text.as_dict())
     folder.write_secret(out / folder.IDENTITIES, enrolment_to_text(enrol(terms.config.clients, source)))
     folder.write_json(out / folder.MANIFEST, manifests.describe(terms, run_id, source))
-    return _play(terms, out, run_id, clients, source, progress)
+    try:
+        process = _assembled(terms, out, run_id, clients, source)
+    except (ConfigError, BudgetExceeded, LedgerUnusable):
+        # Another run has spent from a shared ledger since the terms were settled; nothing has left a client.
+        folder.withdraw(out)
+        raise
+    return _play(process, out, progress)
 
 
-def _play(
-    terms: Terms,
-    out: Path,
-    run_id: str,
-    clients: Parties | None,
-    source: Randomness,
-    progress: Progress | None,
-) -> Summary:
+def _assembled(terms: Terms, out: Path, run_id: str, clients: Parties | None, source: Randomness) -> Process:
     from securefl.training import limit_threads
 
     limit_threads(1)
-    enrolment = enrolment_from_text(folder.read_secret(out / folder.IDENTITIES))
-    with assemble(
-        terms, clients, randomness=source, ledger=out / folder.LEDGER, run=run_id, enrolment=enrolment
-    ) as process:
+    ledger, enrolment = out / folder.LEDGER, _enrolment(terms, out, source)
+    return assemble(terms, clients, randomness=source, ledger=ledger, run=run_id, enrolment=enrolment)
+
+
+def _enrolment(terms: Terms, out: Path, source: Randomness) -> Enrolment:
+    """The clients' identities; of a run that has finished, which erased them, throw-away ones."""
+    if (out / folder.SUMMARY).exists() and not (out / folder.IDENTITIES).exists():
+        return enrol(terms.config.clients, source)
+    return enrolment_from_text(folder.read_secret(out / folder.IDENTITIES))
+
+
+def _play(process: Process, out: Path, progress: Progress | None) -> Summary:
+    terms = process.terms
+    with process:
         state = _last_state(out, process)
+        if not process.finished(state):
+            folder.read_secret(out / folder.IDENTITIES)  # nobody goes on under throw-away identities
         while not process.finished(state):
             state, metrics = process.next(state)
             _commit(out, state, metrics, process.ledger.head())
@@ -185,13 +197,16 @@ def _play(
         process.forget()
         summary = summarise(terms, out, process, state)
         folder.write_json(out / folder.SUMMARY, summary)
-    (out / folder.IDENTITIES).unlink()
+    (out / folder.IDENTITIES).unlink(missing_ok=True)
     return summary
 
 
-def _finished(out: Path) -> Summary:
-    (out / folder.IDENTITIES).unlink(missing_ok=True)
-    return folder.read_json(out / folder.SUMMARY)
+def _finished(out: Path) -> Summary | None:
+    """The summary of a finished run; None where it has none that reads, so that it must be made again."""
+    summary = read_summary(out)
+    if summary is not None:
+        (out / folder.IDENTITIES).unlink(missing_ok=True)
+    return summary
 
 
 def _last_state(out: Path, process: Process) -> State:

@@ -15,7 +15,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from securefl.errors import RunDirectoryError
@@ -66,6 +66,19 @@ def create(out: Path) -> None:
             f"--out {out}: expected a folder that can be made, got {cause.strerror}; name another folder or "
             "fix access"
         ) from cause
+
+
+def withdraw(out: Path) -> None:
+    """Takes back what a run has written that was refused before it began, and the folder if then empty.
+
+    A folder with a ledger stays as it is: something may have been charged.
+    """
+    if (out / LEDGER).exists():
+        return
+    for name in (*_BEGINNING, MANIFEST):
+        (out / name).unlink(missing_ok=True)
+    with suppress(OSError):  # somebody else's file in it, or a mount point
+        out.rmdir()
 
 
 @contextmanager

@@ -11,14 +11,38 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from securefl import run_directory as folder
 from securefl.build import Process
+from securefl.errors import RunDirectoryError
 from securefl.federation.server import State
 from securefl.guarantee import Terms
 
 Summary = dict[str, object]
+
+
+class _Written(BaseModel):
+    """What every reader of summary.json relies on; more than these keys is fine."""
+
+    name: str
+    status: str
+    private: bool
+    test_accuracy: float
+    test_loss: float
+    majority_accuracy: float
+    epsilon: float | None
+    delta: float | None
+    privacy_unit: str
+    rounds: int
+    rounds_done: int
+    rounds_abandoned: int
+    clients: int
+    groups: int
+    dropped: int
+    bytes_up_per_client_per_round: float
+    seconds_total: float
+    seconds_by_phase: dict[str, float]
 
 
 class _Round(BaseModel):
@@ -68,6 +92,18 @@ def summarise(terms: Terms, out: Path, process: Process, state: State) -> Summar
         "seconds_by_phase": _by_phase(rounds),
         **_by_client(terms, process, state),
     }
+
+
+def read_summary(out: Path) -> Summary | None:
+    """The summary that the run in `out` wrote; None if there is none, or none that is whole."""
+    if not (out / folder.SUMMARY).exists():
+        return None
+    try:
+        summary = folder.read_json(out / folder.SUMMARY)
+        _Written.model_validate(summary, strict=True)
+    except (RunDirectoryError, ValidationError):
+        return None
+    return summary
 
 
 def _by_phase(rounds: list[_Round]) -> dict[str, float]:

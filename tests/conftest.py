@@ -24,7 +24,7 @@ server: {rounds: 3}
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small() -> Callable[..., Config]:
     """Makes the small config; arguments are overrides such as `"server.rounds=5"`."""
 

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
@@ -166,6 +168,13 @@ def test_init_never_writes_over_a_file(tmp_path: Path) -> None:
     assert mine.read_text(encoding="utf-8") == "my work"
 
 
+def test_init_into_a_folder_that_is_not_there_is_bad_input_and_makes_none(tmp_path: Path) -> None:
+    result = securefl("init", "--out", tmp_path / "absent" / "mine.yaml")
+    assert result.exit_code == 2
+    assert "expected a file in a folder that exists" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_init_knows_its_templates_and_the_nearest_name() -> None:
     assert securefl("init", "--list").stdout.split() == templates()
     result = securefl("init", "quikstart")
@@ -204,10 +213,16 @@ def test_no_privacy_is_quickstart_with_privacy_and_masks_off() -> None:
     assert baseline == quickstart
 
 
-def test_schema_prints_the_json_schema() -> None:
-    result = securefl("schema")
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_schema_prints_the_json_schema_asked_for_json_or_not(words: tuple[str, ...]) -> None:
+    result = securefl("schema", *words)
     assert result.exit_code == 0
     assert json.loads(result.stdout) == configuration.schema()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_json(command: str) -> None:
+    assert "--json" in securefl(command, "--help").stdout
 
 
 def test_a_run_prints_one_json_summary_and_draws_no_bar_where_there_is_no_terminal(
@@ -348,6 +363,76 @@ def test_a_shared_ledger_in_no_folder_is_refused_before_anything_is_written(tmp_
     assert result.exit_code == 2
     assert f"privacy.ledger: expected a file in a folder that exists, got {ledger}" in result.stderr
     assert not (tmp_path / "new").exists()
+
+
+def flip(at: float) -> Callable[[Path], object]:
+    """Flips one bit of a file at a share of its length."""
+
+    def flipped(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        data[int(at * len(data))] ^= 1
+        path.write_bytes(data)
+
+    return flipped
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def other_charge(path: Path) -> None:
+    """Rewrites one recorded event, which only the hash chain shows."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE records SET event = replace(event, '5', '4') WHERE number = 1")
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "emptied": lambda path: path.write_bytes(b""),
+    "cut in half": cut,
+    "a bit of its header": flip(0.0),
+    "another record": other_charge,
+    "another file": lambda path: path.write_text("notes"),
+}
+
+
+@pytest.fixture(scope="module")
+def half_done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped after its first round."""
+    out = tmp_path_factory.mktemp("cli") / "half"
+
+    def stopping(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("securefl.run._event", stopping)
+        assert securefl("run", QUICKSTART, *SHORT, "--out", out).exit_code == 1
+    return out
+
+
+@pytest.mark.parametrize(
+    ("command", "damage"),
+    [*(("resume", damage) for damage in DAMAGE), ("check", "cut in half"), ("run", "another record")],
+)
+def test_a_damaged_ledger_is_bad_input_for_every_command_that_reads_it_and_nothing_is_started(
+    command: str, damage: str, half_done: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(half_done, folder)
+    ledger = folder / "ledger.sqlite"
+    DAMAGE[damage](ledger)
+    before = ledger.read_bytes()
+    words = ("resume", folder) if command == "resume" else (command, QUICKSTART, *shared(ledger))
+    out = ("--out", tmp_path / "new") if command == "run" else ()
+    result = securefl(*words, *out)
+    assert result.exit_code == 2, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert str(ledger) in result.stderr
+    assert ledger.read_bytes() == before
+    assert not (tmp_path / "new").exists()
+
+
+def shared(ledger: Path) -> tuple[str, str]:
+    return "--set", f"privacy.ledger={ledger}"
 
 
 def summary(**changed: object) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -19,8 +20,9 @@ from securefl import run_directory as folder
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.data import load as load_data
-from securefl.errors import ConfigError, DataError, RunDirectoryError
-from securefl.privacy.ledger import Ledger
+from securefl.errors import BudgetExceeded, ConfigError, DataError, RunDirectoryError
+from securefl.guarantee import Terms
+from securefl.privacy.ledger import Ledger, Release
 
 Make = Callable[..., Config]
 SEED = b"resume"
@@ -109,6 +111,36 @@ def test_nothing_is_written_when_the_run_cannot_start(small: Make, tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
+def test_a_test_source_with_a_real_ledger_is_refused_before_anything_is_written(
+    small: Make, tmp_path: Path
+) -> None:
+    config = small(f"privacy.ledger={tmp_path / 'shared.sqlite'}")
+    with pytest.raises(ConfigError, match="replayable test source"):
+        runs.run(config, tmp_path / "run", randomness=SeededRandomness(SEED))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_run_whose_budget_another_run_spends_while_it_is_settled_leaves_nothing_behind(
+    small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: bool
+) -> None:
+    shared = tmp_path / "shared.sqlite"
+    config = small(f"privacy.ledger={shared}", "server.rounds=1")
+    if made:
+        (tmp_path / "run").mkdir()
+
+    def spent_meanwhile(terms: Terms) -> None:
+        assert terms.budget is not None
+        with Ledger.open(shared) as ledger:
+            for round in range(terms.budget.releases):
+                ledger.intend(Release(terms.dataset.source_hash, "faster", 0, round, 0, terms.budget.event))
+
+    monkeypatch.setattr(runs, "build_learner", spent_meanwhile)
+    with pytest.raises(BudgetExceeded, match="above the cap of 8"):
+        runs.run(config, tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["shared.sqlite"]
+
+
 def test_an_occupied_folder_is_refused(small: Make, tmp_path: Path) -> None:
     runs.run(small("server.rounds=1"), tmp_path / "run")
     before = (tmp_path / "run/summary.json").read_bytes()
@@ -130,6 +162,38 @@ def test_a_finished_run_is_summed_up_again_whatever_became_of_its_data_and_its_b
     runs.run(small("server.rounds=1", shared, "privacy.budget=20.0"), tmp_path / "other")
     (tmp_path / "run/config.yaml").write_text("data: gone")
     assert runs.resume(tmp_path / "run") == summary
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "{", "{}", "[]", '{"status": "finished"}', '{"rounds": true, "epsilon": "8"}', "\0"]
+)
+def test_a_finished_run_whose_summary_is_damaged_gets_it_made_again(
+    done: Path, tmp_path: Path, damage: str
+) -> None:
+    shutil.copytree(done, tmp_path / "run")
+    before = folder.read_json(done / folder.SUMMARY)
+    (tmp_path / "run/summary.json").write_text(damage)
+    assert runs.resume(tmp_path / "run") == before
+    assert folder.read_json(tmp_path / "run/summary.json") == before
+    assert not (tmp_path / "run" / folder.IDENTITIES).exists()
+
+
+def test_a_run_in_flight_does_not_go_on_under_other_identities_because_a_summary_lies_there(
+    stopped: Path,
+) -> None:
+    (stopped / folder.IDENTITIES).unlink()
+    (stopped / folder.SUMMARY).touch()
+    with pytest.raises(RunDirectoryError, match="expected the clients' keys"):
+        runs.resume(stopped)
+    assert len(folder.read_lines(stopped / folder.ROUNDS)) == 1
+
+
+@pytest.fixture(scope="module")
+def done(small: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run; tests damage copies of it."""
+    out = tmp_path_factory.mktemp("done") / "run"
+    runs.run(small("server.rounds=1"), out)
+    return out
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from securefl.cli.starting import init, schema
 
 EPILOG = (
     "Exit codes: 0 done; 1 the run failed (protocol, rounds, privacy, files); 2 bad input (config, data, "
-    "budget, folder), and nothing was started."
+    "budget, ledger, folder), and nothing was started."
 )
 
 app = typer.Typer(

@@ -18,6 +18,7 @@ from securefl.errors import (
     BudgetExceeded,
     ConfigError,
     DataError,
+    LedgerUnusable,
     NotAvailable,
     RunDirectoryError,
     SecureFLError,
@@ -25,7 +26,7 @@ from securefl.errors import (
 
 FAILED = 1
 BAD_INPUT = 2
-_AUTHORS_FAULT = (ConfigError, DataError, BudgetExceeded, RunDirectoryError, NotAvailable)
+_AUTHORS_FAULT = (ConfigError, DataError, BudgetExceeded, LedgerUnusable, RunDirectoryError, NotAvailable)
 
 
 @contextmanager

@@ -36,10 +36,11 @@ def init(
             output.print_text(f"Wrote {target}. Next: securefl check {target}, then securefl run {target}")
 
 
-def schema() -> None:
-    """Print the JSON Schema of a config, for editors: every key with its meaning, unit and bounds."""
+def schema(as_json: Json = False) -> None:
+    """Print the JSON Schema of a config, for editors: JSON with or without --json."""
     from securefl import config as configuration
 
+    del as_json  # accepted like everywhere else; a schema has no other form
     output.print_json(configuration.schema())
 
 
@@ -75,4 +76,9 @@ def _write_new(target: Path, text: str) -> None:
     except FileExistsError:
         raise ConfigError(
             f"{target}: expected a new file, got one that exists; name another with --out, or remove it first"
+        ) from None
+    except OSError as cause:
+        raise ConfigError(
+            f"{target}: expected a file in a folder that exists and is writable, got {cause.strerror}; make "
+            "the folder or name another file with --out"
         ) from None

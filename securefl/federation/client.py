@@ -8,7 +8,8 @@ Rules kept here, in order:
   charged and the same bytes are sent again.
 - A release is marked done when a later step shows that it arrived; for the record only, it was spent
   either way.
-- The groups of an epoch come from one draw: the last one committed in before its first round.
+- The groups of an epoch come from one draw: the last one committed in before its first round. It holds for
+  all processes of a client together: it is decided in the transaction that stores the answer.
 - A client that is over its budget, asked for what its policy forbids, or whose own training or data
   fails falls silent: nothing of it leaves, nothing is charged, and the others go on without it.
 
@@ -148,7 +149,9 @@ class Client:
             answer = respond(self.member, state, request, contribute)
 
         def commit() -> None:
-            # First, for it refuses a step that another process has answered in the meantime.
+            # Both first, for they refuse what another process has answered in the meantime: another draw
+            # or a round under another one, and this very step.
+            self._require_current_draw(step)
             self.store.store_answer(
                 self.id, step.context, int(step.step), step.round, digest, answer.state, answer.reply
             )
@@ -163,7 +166,11 @@ class Client:
         return Prepared(answer.reply, self.store, commit)
 
     def _require_current_draw(self, step: StepId) -> None:
-        """Refuses a second draw for an epoch that has begun, and rounds under a draw that was voided."""
+        """Refuses a second draw for an epoch that has begun, and rounds under a draw that was voided.
+
+        Guarantee: inside a transaction the answer stays true until it ends, for the file is locked. Outside
+        it only spares work.
+        """
         if step.step is Step.COMMIT and self.store.answered_since(self.id, step.round, int(Step.REVEAL)):
             raise PolicyError(
                 f"expected no other draw in the epoch from round {step.round} on, which has begun; its "

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from securefl.errors import LedgerError
+from securefl.errors import LedgerError, LedgerUnusable
 from securefl.privacy import answers, records
 from securefl.privacy.answers import StoredAnswer
 from securefl.privacy.chain import DONE, INTENT, Record, checked
@@ -87,7 +87,7 @@ class Ledger:
             run: whose answers in flight this handle keeps, in a file shared by several runs.
 
         Raises:
-            LedgerError: missing, damaged, locked, or of the other kind of run.
+            LedgerUnusable: missing, damaged, locked, or of the other kind of run.
         """
 
         def initialise(database: Database) -> None:
@@ -95,15 +95,14 @@ class Ledger:
                 database.rows(table)
             records.initialise(database, private)
 
-        database = open_database(Path(path), initialise, create)
-        try:
+        with _unusable(Path(path)), ExitStack() as closing:
+            database = open_database(Path(path), initialise, create)
+            closing.callback(database.close)
             facts = records.facts(database)
             _require_kind(database.path, facts.private, private)
             ledger = cls(database, run, facts.genesis)
             ledger.records()
-        except BaseException:
-            database.close()
-            raise
+            closing.pop_all()
         return ledger
 
     def close(self) -> None:
@@ -243,18 +242,10 @@ class Ledger:
             contains: a head that was kept earlier and must be in the chain.
 
         Raises:
-            LedgerError: something was changed, removed or damaged.
+            LedgerUnusable: something was changed, removed or damaged.
         """
-        found = self._database.rows("PRAGMA integrity_check")
-        if found != [("ok",)]:
-            raise LedgerError(f"{self._database.path}: damaged ({found[0][0]!r}); restore it from a copy")
-        heads = {self._genesis, *(record.digest for record in self.records())}
-        if contains is not None and contains not in heads:
-            raise LedgerError(
-                f"{self._database.path}: expected a ledger that continues the one with head {contains[:16]}, "
-                "got an older copy or another file, so spent budget may be missing; restore the right one"
-            )
-        answers.verify(self._database)
+        with _unusable(self._database.path):
+            self._verify(contains)
 
     # -- answers in flight --------------------------------------------------------------------------
 
@@ -317,6 +308,18 @@ class Ledger:
 
     # -- private ------------------------------------------------------------------------------------
 
+    def _verify(self, contains: str | None) -> None:
+        found = self._database.rows("PRAGMA integrity_check")
+        if found != [("ok",)]:
+            raise LedgerError(f"{self._database.path}: damaged ({found[0][0]!r}); restore it from a copy")
+        heads = {self._genesis, *(record.digest for record in self.records())}
+        if contains is not None and contains not in heads:
+            raise LedgerError(
+                f"{self._database.path}: expected a ledger that continues the one with head {contains[:16]}, "
+                "got an older copy or another file, so spent budget may be missing; restore the right one"
+            )
+        answers.verify(self._database)
+
     def _append(self, draft: Record) -> None:
         spending = self._current()
         spending.absorb(records.append(self._database, draft, spending.number, spending.head))
@@ -335,6 +338,16 @@ class Ledger:
                 "cut or replaced. Restore it from a copy; until then the spent budget is unknown"
             )
         return spending
+
+
+@contextmanager
+def _unusable(path: Path) -> Iterator[None]:
+    """What goes wrong while a ledger is opened or checked as a whole is the file's fault, and names it."""
+    try:
+        yield
+    except LedgerError as error:
+        text = str(error)
+        raise LedgerUnusable(text if str(path) in text else f"{path}: {text}") from error
 
 
 def _require_kind(path: Path, found: bool, expected: bool) -> None:
