@@ -216,12 +216,7 @@ def build_federated_averaging(
     if not isinstance(config, Config):
         config = configuration.load(Path(config))
     source = randomness or SystemRandomness()
-    if config.engine.kind == "processes" and not (clients is None and dataset is None and model is None):
-        raise ConfigError(
-            "expected clients, data and model from the config under engine 'processes', got Python objects; "
-            "use engine.kind: in_process with them",
-            "engine.kind",
-        )
+    refuse_unfit(config, source, clients, dataset, model)
     parameters = None if model is None else sum(p.numel() for p in model.parameters() if p.requires_grad)
     if parameters == 0:
         raise ConfigError(
@@ -243,7 +238,7 @@ def assemble(
 ) -> Process:
     """Builds the process of settled terms; arguments as for `build_federated_averaging`."""
     source = randomness or SystemRandomness()
-    refuse_unfit(terms.config, source)
+    refuse_unfit(terms.config, source, clients, model)
     run = run or uuid.uuid4().hex
     enrolment = enrolment or enrol(terms.config.clients, source)
     closing = ExitStack()
@@ -258,8 +253,18 @@ def assemble(
         raise
 
 
-def refuse_unfit(config: Config, source: Randomness) -> None:
-    """Raises ConfigError for a source of randomness that the config's ledger cannot meet."""
+def refuse_unfit(config: Config, source: Randomness, *objects: object) -> None:
+    """Returns if the config can be played with this randomness and with the caller's own objects, if any.
+
+    Raises:
+        ConfigError: a test source would meet a real ledger, or objects would have to reach other processes.
+    """
+    if config.engine.kind == "processes" and any(one is not None for one in objects):
+        raise ConfigError(
+            "expected clients, data and model from the config under engine 'processes', got Python objects; "
+            "use engine.kind: in_process with them",
+            "engine.kind",
+        )
     if not source.private and config.privacy.ledger is not None:
         raise ConfigError(
             "expected the operating system's entropy for a real ledger, got a replayable test source; "

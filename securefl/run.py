@@ -64,7 +64,7 @@ def run(
         RunDirectoryError: `out` is occupied or cannot be made.
     """
     folder.refuse_occupied(out)
-    refuse_unfit(config, randomness or SystemRandomness())
+    refuse_unfit(config, randomness or SystemRandomness(), clients)
     terms = settle(config, load_dataset(config))
     build_learner(terms)  # refuses a model or a device that cannot train, before anything is written
     folder.create(out)

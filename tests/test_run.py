@@ -120,6 +120,14 @@ def test_a_test_source_with_a_real_ledger_is_refused_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_own_clients_are_refused_for_worker_processes_before_anything_is_written(
+    small: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="in_process"):
+        runs.run(small("engine.kind=processes"), tmp_path / "run", clients=lambda honest: honest)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("made", [False, True])
 def test_a_run_whose_budget_another_run_spends_while_it_is_settled_leaves_nothing_behind(
     small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: bool
