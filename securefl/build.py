@@ -370,6 +370,7 @@ def _setting(terms: Terms, roster: Roster, run: str) -> Setting:
         rounds=server.rounds,
         max_dropout=secagg.dropout_bound,
         agreement=secagg.agreement,
+        survivors_min=secagg.shape(config.smallest_group).survivors if secagg.masking else 1,
     )
 
 
@@ -424,6 +425,7 @@ def client_policy(terms: Terms, roster: Roster, run: str) -> Policy:
         ring_bits=terms.encoding.ring_bits,
         threshold_min=secagg.threshold,
         group_min=fewest,
+        survivors_min=fewest,
         colluding=secagg.max_colluding,
         epoch_rounds=secagg.epoch_rounds,
         masking=secagg.masking,
@@ -442,7 +444,7 @@ def _charge(terms: Terms, run: str) -> Charge | None:
     if budget is None:
         return None
     source = terms.dataset.source_hash
-    return Charge(source, run, budget.event, budget.cap, budget.delta, budget.accountant)
+    return Charge(source, run, budget.event, budget.releases, budget.cap, budget.delta, budget.accountant)
 
 
 def _hosts(

@@ -18,6 +18,7 @@ from securefl.encoding import clip_to_norm, quantise
 from securefl.errors import BudgetExceeded, ConfigError, DataError, LedgerError
 from securefl.federation import Client, LocalUpdate, State
 from securefl.guarantee import settle
+from securefl.secagg import Step, split, step_of
 
 Make = Callable[..., Config]
 
@@ -239,3 +240,28 @@ def test_an_own_module_that_does_not_fit_the_data_is_refused_before_anything_is_
 ) -> None:
     with pytest.raises(ConfigError, match=f"^model: .*{says}"):
         securefl.build_federated_averaging(small(), model=nn.Sequential(*layers))
+
+
+@pytest.mark.parametrize(("late", "opened"), [((1,), True), ((1, 2), False)])
+def test_members_lost_in_the_draw_and_later_come_off_the_same_bound_on_dropouts(
+    small: Make, late: tuple[int, ...], opened: bool
+) -> None:
+    # Two of ten may be missing: one is when the group is drawn, the others when vectors are sent.
+    config = small(
+        "clients=10",
+        "secure_aggregation={group_size: 10, threshold: 6, max_dropout: 0.2, clip_norm: 1.0}",
+        "robust={rule: mean, max_malicious: 0}",
+    )
+
+    def present(client: int, request: bytes) -> bool:
+        step = step_of(split(request)[0]).step
+        return client != 0 and not (client in late and step >= Step.MASK)
+
+    with securefl.build_federated_averaging(config) as process:
+        honest = process._exchange
+        process._exchange = lambda requests: honest({c: r for c, r in requests.items() if present(c, r)})
+        _, metrics = process.next(process.initialize())
+    (group,) = metrics.record.groups
+    assert len(group.members) == 9
+    assert (group.status == "summed") is opened
+    assert len(group.survivors) == (8 if opened else 0)

@@ -48,6 +48,7 @@ class Charge:
         source: hash of the data source before partitioning (hex).
         run: id of the run.
         event: the privacy event of one release.
+        releases: most that the client makes in this run: what the run's own epsilon was computed for.
         epsilon: cap of the ledger for this source, over all runs.
         delta: the delta at which the cap is stated.
         method: accountant, `pld` or `rdp`.
@@ -56,6 +57,7 @@ class Charge:
     source: str
     run: str
     event: SampledGaussian
+    releases: int
     epsilon: float
     delta: float
     method: str = "pld"
@@ -109,7 +111,7 @@ class Client:
 
         Raises:
             PolicyError: another request for a step that was answered before.
-            BudgetExceeded: the contribution would pass the ledger's cap.
+            BudgetExceeded: the contribution would pass the ledger's cap, or the run's plan.
             ProtocolError: the request is not a sound step of the protocol.
             DataError: its own update is not finite.
         """
@@ -187,6 +189,7 @@ class Client:
             return []
         one = self.charge
         with self.stopwatch.measure("accounting"):
+            self.store.require_planned(one.source, one.run, self.id, one.releases)
             self.store.check(one.source, one.run, self.id, one.event, one.epsilon, one.delta, one.method)
         return [Release(one.source, one.run, self.id, step.round, step.attempt, one.event)]
 
@@ -194,6 +197,7 @@ class Client:
         # Checked again inside the transaction: another process may have spent since.
         assert self.charge is not None  # noqa: S101 - there is no release without a charge
         with self.stopwatch.measure("accounting"):
+            self.store.require_planned(release.source, release.run, release.client, self.charge.releases)
             self.store.charge(release, self.charge.epsilon, self.charge.delta, self.charge.method)
 
 

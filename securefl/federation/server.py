@@ -71,6 +71,7 @@ class Setting:
         rounds: rounds of the run; after the last one nobody is asked for keys.
         max_dropout: largest part of a group that may be missing from its sum, or None.
         agreement: X25519 or HYBRID.
+        survivors_min: fewest members of a group's sum, however small the group was drawn.
     """
 
     task: bytes
@@ -95,6 +96,7 @@ class Setting:
     rounds: int
     max_dropout: Fraction | None = None
     agreement: int = X25519
+    survivors_min: int = 1
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,7 @@ def _plan(setting: Setting, state: State) -> RoundPlan:
         masking=setting.masking,
         max_dropout=setting.max_dropout,
         agreement=setting.agreement,
+        survivors_min=setting.survivors_min,
     )
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from securefl.errors import LedgerError, LedgerUnusable
+from securefl.errors import BudgetExceeded, LedgerError, LedgerUnusable
 from securefl.privacy import answers, records
 from securefl.privacy.answers import StoredAnswer
 from securefl.privacy.chain import DONE, INTENT, Record, checked
@@ -201,6 +201,21 @@ class Ledger:
         before = total(elsewhere, self.spent_by(source, run, client))
         after = total(before, ((event, 1),))
         require_within(f"client {client}", source, before, after, cap, delta, method)
+
+    def require_planned(self, source: str, run: str, client: int, most: int) -> None:
+        """Refuses one more release of `client` if its run plans no more than it has made.
+
+        The cap of `check` may leave room for other runs; this one's epsilon holds for its own plan only.
+
+        Raises:
+            BudgetExceeded: the client has made all `most` releases of the run.
+        """
+        made = sum(count for _, count in self.spent_by(source, run, client))
+        if made >= most:
+            raise BudgetExceeded(
+                f"client {client} has made all {most} releases that this run planned its epsilon for (rounds "
+                "and privacy.spare_releases); nothing was released. Plan more spare releases in a new run"
+            )
 
     def check_run(
         self,

@@ -44,6 +44,8 @@ class Policy:
         threshold_min: smallest threshold t that the member accepts in a complete graph; None for the smallest
             safe one. Above 64 members t follows from the group.
         group_min: smallest group that it takes part in.
+        survivors_min: fewest members of a sum that it helps to open, however small its group was drawn:
+            members lost in the draw and members lost later come off the same number.
         colluding: n_c, members of a group that it assumes to collude with the server.
         max_dropout: largest part of a group that may be missing from a sum; None for no bound but t, which is
             possible up to 64 members only.
@@ -75,6 +77,7 @@ class Policy:
     max_attempts: int | None = None
     max_redraws: int = 3
     draw_min: int = 2
+    survivors_min: int = 1
 
 
 def check_threshold(members: int, threshold: int, colluding: int) -> None:
@@ -148,7 +151,7 @@ def _check_graph(policy: Policy, terms: Terms) -> None:
     own = shape(members, terms.threshold, terms.colluding, policy.max_dropout)
     _same("number of holders", own.holders, terms.holders)
     _same("threshold of a graph of this size", own.threshold, terms.threshold)
-    _at_least("survivors of a sum", own.survivors, terms.survivors)
+    _at_least("survivors of a sum", max(own.survivors, policy.survivors_min), terms.survivors)
 
 
 def _same(noun: str, own: str | int, theirs: str | int) -> None:

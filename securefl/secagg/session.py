@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from securefl.errors import ConfigError, DecodeError, GroupAborted, PeerFault, ProtocolError
@@ -55,6 +55,7 @@ class RoundPlan:
         max_dropout: largest part of a group that may be missing from its sum; None for no bound but t, which
             is possible up to 64 members only.
         agreement: X25519 or HYBRID.
+        survivors_min: fewest members of a sum, however small the group was drawn.
     """
 
     task: bytes
@@ -72,6 +73,7 @@ class RoundPlan:
     evidence: DrawEvidence = NO_DRAW
     max_dropout: Fraction | None = None
     agreement: int = X25519
+    survivors_min: int = 1
 
     def shape(self, members: int) -> Shape:
         """The numbers of a group's graph.
@@ -81,7 +83,8 @@ class RoundPlan:
         """
         if not self.masking:
             return Shape(members, 1, 1)
-        return shape(members, self.threshold, self.colluding, self.max_dropout)
+        own = shape(members, self.threshold, self.colluding, self.max_dropout)
+        return replace(own, survivors=max(own.survivors, self.survivors_min))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,9 @@ from securefl.build import Process
 from securefl.config import Config
 from securefl.errors import BudgetExceeded, PolicyError
 from securefl.federation import Client, LocalUpdate, answer_all
-from securefl.secagg import step_of
+from securefl.federation.server import play
+from securefl.federation.stopwatch import Stopwatch
+from securefl.secagg import Step, split, step_of
 
 Make = Callable[..., Config]
 
@@ -129,3 +132,27 @@ def test_a_client_over_its_budget_is_silent_and_takes_nobody_down(small: Make) -
     assert metrics.record.dropped == (0,)
     assert metrics.record.status == "done"
     assert {record.client for record in records} == set(range(1, 9))
+
+
+def test_a_server_that_repeats_rounds_gets_no_more_releases_than_the_card_says(small: Make) -> None:
+    config = small("privacy.budget=1000", "server.rounds=3")  # a ledger with room for many runs
+    with securefl.build_federated_averaging(config) as process:
+        honest, planned = process._exchange, process.terms.budget
+        assert planned is not None and planned.releases == 4
+
+        def losing_the_last_answers(requests: dict[int, bytes]) -> dict[int, bytes]:
+            replies = honest(requests)
+            steps = {step_of(split(request)[0]).step for request in requests.values()}
+            return {} if Step.UNMASK in steps and losing else replies
+
+        state = process.initialize()
+        for _ in range(3):
+            for attempt, losing in ((0, True), (1, False)):
+                forgetful = replace(state, attempt=attempt, spares_used=0)
+                after, record = play(process.setting, forgetful, losing_the_last_answers, Stopwatch())
+                state = after if not losing else replace(after, round=state.round)
+        made = Counter(one.client for one in process.ledger.records() if one.kind == "intent")
+        assert record.status == "abandoned"
+        assert set(made.values()) == {planned.releases}
+        assert process.epsilon() == pytest.approx(planned.epsilon)
+        assert planned.epsilon <= config.privacy.epsilon

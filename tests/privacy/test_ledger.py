@@ -245,3 +245,13 @@ def test_checking_twelve_clients_over_thirty_rounds_is_quick(ledger: Ledger) -> 
                 ledger.intend(Release(SOURCE, "run", client, round, 0, event))
     # About 0.6 s: one composition per distinct count, not one per check (which would take 10 s).
     assert seconds < 4
+
+
+def test_a_client_makes_no_more_releases_than_its_run_planned(ledger: Ledger) -> None:
+    for round in (1, 2):
+        ledger.require_planned(SOURCE, "run", 0, most=2)
+        ledger.intend(release(round=round))
+    with pytest.raises(BudgetExceeded, match="all 2 releases"):
+        ledger.require_planned(SOURCE, "run", 0, most=2)
+    ledger.require_planned(SOURCE, "run", 1, most=2)
+    ledger.require_planned(SOURCE, "another run", 0, most=2)

@@ -55,6 +55,17 @@ def test_stricter_terms_are_accepted(make_world):
     ask(world, opening_request(world, threshold=5, survivors=5, colluding=2))
 
 
+def test_a_sum_of_fewer_members_than_the_own_floor_is_refused_however_small_the_group(make_world):
+    world = make_world(sizes=(5,), threshold=3)
+    member = world.endpoints[10].member
+    strict = replace(member, policy=replace(member.policy, survivors_min=5))
+    lax, tight = (to_bytes(opening_request(world, survivors=count)) for count in (4, 5))
+    with pytest.raises(PolicyError, match="at least 5 as survivors of a sum, got 4"):
+        respond(strict, None, lax, lambda model, round: pytest.fail("trained"))
+    respond(member, None, lax, lambda model, round: pytest.fail("trained"))
+    respond(strict, None, tight, lambda model, round: pytest.fail("trained"))
+
+
 def test_a_plain_request_is_refused_by_every_member_that_masks(make_world):
     world = make_world()
     wire = world.wire()
