@@ -360,6 +360,7 @@ def _setting(terms: Terms, roster: Roster, run: str) -> Setting:
         rounds=server.rounds,
         max_dropout=secagg.dropout_bound,
         agreement=secagg.agreement,
+        before=robust.steps,
     )
 
 

@@ -24,9 +24,11 @@ from securefl.robust.blocks import combination
 from securefl.robust.geometry import geometry, middle, within_reach
 from securefl.robust.rule import Rule, expect_rows
 
+CLIPPING_STEPS = 10
+
 
 def centred_clipping(
-    radius: float | None = None, iterations: int = 10, start: NDArray[np.floating] | None = None
+    radius: float | None = None, iterations: int = CLIPPING_STEPS, start: NDArray[np.floating] | None = None
 ) -> Rule:
     """The rule that clips around a centre.
 
