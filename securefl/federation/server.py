@@ -27,9 +27,10 @@ from securefl.encoding import FixedPoint
 from securefl.errors import GroupAborted, ProtocolError, RoundAbandoned
 from securefl.federation.contribution import MODEL_DTYPE
 from securefl.federation.optimizer import Moments, ServerOptimizer, Vector, initial_moments, step
+from securefl.federation.order import bucket_order
 from securefl.federation.record import GroupRecord, GroupStatus, RoundRecord
 from securefl.federation.stopwatch import Stopwatch
-from securefl.robust import Combined, combine, sound_rows
+from securefl.robust import Before, Combined, OwnRule, combine, sound_rows
 from securefl.secagg import (
     X25519,
     Draw,
@@ -61,8 +62,8 @@ class Setting:
         max_redraws: bound on voided draws per epoch.
         cohort: clients drawn per epoch, or None for all.
         seed: the public experiment seed; it draws cohorts, nothing secret.
-        rule: name of the robust rule over group means.
-        max_malicious: f, rows that the rule trims per side.
+        rule: the robust rule over group means, by name or the caller's own.
+        max_malicious: f, rows that the rule is sized for.
         norm_guard: whether a group mean above the provable bound is excluded.
         optimizer: the server's step.
         weights: `uniform`, `public` (then `public_weights`) or `examples` (a masked coordinate).
@@ -72,6 +73,7 @@ class Setting:
         max_dropout: largest part of a group that may be missing from its sum, or None.
         agreement: X25519 or HYBRID.
         survivors_min: fewest members of a group's sum, however small the group was drawn.
+        before: steps before the rule, by name.
     """
 
     task: bytes
@@ -86,7 +88,7 @@ class Setting:
     max_redraws: int
     cohort: int | None
     seed: int
-    rule: str
+    rule: str | OwnRule
     max_malicious: int
     norm_guard: bool
     optimizer: ServerOptimizer
@@ -97,6 +99,7 @@ class Setting:
     max_dropout: Fraction | None = None
     agreement: int = X25519
     survivors_min: int = 1
+    before: tuple[Before, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def play(
             outcomes = aggregate(plan, model_bytes, talk.timed(stopwatch), early=early, ahead=ahead)
         with stopwatch.measure("rule"):
             rows = [row for outcome in outcomes if (row := _row(setting, outcome)) is not None]
-            combined = _combined(setting, rows)
+            combined = _combined(setting, state, rows)
             moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
     except (RoundAbandoned, GroupAborted) as reason:
         groups = _group_records(setting, outcomes, rows)
@@ -253,8 +256,8 @@ class _Row:
     lied: bool = False
 
 
-def _combined(setting: Setting, rows: list[_Row]) -> Combined:
-    if not rows:
+def _combined(setting: Setting, state: State, rows: list[_Row]) -> Combined:
+    if not rows or state.draw is None:
         raise RoundAbandoned("no group finished, so there is nothing to combine; the model is unchanged")
     return combine(
         setting.rule,
@@ -262,6 +265,8 @@ def _combined(setting: Setting, rows: list[_Row]) -> Combined:
         np.stack([row.mean for row in rows]),
         np.array([row.weight for row in rows]),
         setting.encoding.norm_bound if setting.norm_guard else None,
+        setting.before,
+        bucket_order(state.draw.seed, state.round + 1, state.attempt),
     )
 
 

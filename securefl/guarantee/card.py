@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from math import ceil, comb, log2
 
 from securefl.config import Config
+from securefl.guarantee.rules import at_the_limit, bears, steps_text
 from securefl.guarantee.terms import Terms
-from securefl.robust import rows_needed
+from securefl.robust import OwnRule, rows_needed
 from securefl.secagg import Shape, split_probability
 
 _OTHER_SIZE = " Measured in a group of {0.measured_members}; a larger one costs more by its logarithm."
@@ -144,33 +145,26 @@ def _split(config: Config, shape: Shape) -> str:
 
 
 def _robust_lines(terms: Terms) -> list[str]:
-    robust, groups = terms.config.robust, terms.config.groups
+    robust = terms.config.robust
     guard = "The norm guard is off: an oversized update reaches the rule."
     if robust.norm_guard:
         guard = (
             f"A group mean longer than {terms.encoding.norm_bound:.4g} cannot come from honest clients: it "
             f"is excluded and uses up one of the f = {robust.max_malicious}; more of them abandon the round."
         )
-    if robust.rule == "mean":
+    if terms.rule == "mean":
         return [
-            "Rule: mean. It bounds nothing against a malicious client within the clip norm: one such client "
-            "moves the model as far as the norm allows.",
+            f"Rule: mean{steps_text(terms.config)}. It bounds nothing against a malicious client within the "
+            "clip norm: one such client moves the model as far as the norm allows.",
             guard,
         ]
-    f = robust.max_malicious
-    needed = rows_needed(robust.rule, f)
     lines = [
-        f"Rule: {robust.rule} over {groups} group means. With at most f = {f} malicious clients and at least "
-        f"{needed} finished groups every coordinate of the update stays within the honest group means.",
+        bears(terms),
         guard,
         "One malicious client can spoil or stall its whole group, every round, anonymously.",
     ]
-    if groups == needed:
-        lines.append(
-            f"{groups} groups are the least that f = {f} needs: the rule is then the bare median, one group "
-            "lost to dropouts abandons the round, and one attacker more than declared may steer the model."
-        )
-    return lines
+    limit = at_the_limit(terms)
+    return lines if limit is None else [*lines, limit]
 
 
 def _dropout_lines(terms: Terms) -> list[str]:
@@ -187,12 +181,12 @@ def _dropout_lines(terms: Terms) -> list[str]:
     if config.simulation.dropout > 0.0:
         lines.append(
             f"At the simulated dropout rate {config.simulation.dropout:g} about "
-            f"{100 * abandon_probability(config):.0f} % of the rounds are abandoned."
+            f"{100 * abandon_probability(config, terms.own_rule):.0f} % of the rounds are abandoned."
         )
     return lines
 
 
-def abandon_probability(config: Config) -> float:
+def abandon_probability(config: Config, rule: OwnRule | None = None) -> float:
     """Chance that too few groups finish a round, with independent dropouts and equal groups.
 
     Counts every dropout against its group, so it is an upper estimate: a client lost after its
@@ -201,7 +195,8 @@ def abandon_probability(config: Config) -> float:
     secagg, drop = config.secure_aggregation, config.simulation.dropout
     fewest = secagg.shape(secagg.group_size).survivors
     lost = 1.0 - _binomial_tail(secagg.group_size, 1.0 - drop, fewest)
-    needed = rows_needed(config.robust.rule, config.robust.max_malicious, 0)
+    robust = config.robust
+    needed = rows_needed(rule or robust.rule, robust.max_malicious, before=robust.steps)
     return 1.0 - _binomial_tail(config.groups, 1.0 - lost, needed)
 
 
@@ -230,7 +225,7 @@ def _limits(terms: Terms) -> list[str]:
     ]
     if terms.config.server.weights.kind == "examples":
         lines.append("The numbers of examples enter an exact masked sum: data-set sizes are not protected.")
-    if terms.config.robust.rule != "mean":
+    if terms.rule != "mean":
         lines.append("Robust rules count groups equally: the result is not the average over examples.")
     if terms.config.participation.kind == "sample":
         lines.append(
