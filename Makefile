@@ -47,7 +47,7 @@ data: $(BIN)/.core ## the optional data sets (again, even when already there)
 	PYTHON=$(BIN)/python bash scripts/install_data.sh
 	@touch $(BIN)/.data
 
-bench-%: $(BIN)/.bench ## one benchmark, e.g. bench-round; writes benchmarks/results/NAME.json
+bench-%: $(BIN)/.bench $(BIN)/.data ## one benchmark, e.g. bench-round; writes benchmarks/results/NAME.json
 	@test -f benchmarks/$(subst -,_,$*).py || { echo "no benchmark benchmarks/$(subst -,_,$*).py"; exit 2; }
 	$(BIN)/python benchmarks/$(subst -,_,$*).py $(ARGS)
 

@@ -67,7 +67,7 @@ def shares(name: str, summary: Mapping[str, object]) -> dict[str, str | int | fl
     rounds = int(str(summary["rounds"]))
     row = {phase: seconds.get(phase, 0.0) / total for phase in PHASES}
     rest = max(0.0, 1.0 - sum(row.values()))
-    return {"run": name, "rounds": rounds, "s/round": total / rounds, **row, "other": rest}
+    return {"run": name, "rounds": rounds, "wall s/round": total / rounds, **row, "other": rest}
 
 
 def _options() -> argparse.Namespace:
