@@ -32,7 +32,7 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 class Attacked(Section):
     """One attack of the closed table."""
 
-    name: Annotated[str, doc("Name of an attack; `securefl arena --attacks` lists them.", "foe")]
+    name: Annotated[str, doc("Name of an attack of the closed table.", "foe")]
     strength: Annotated[Positive | None, doc("Its strength, where it has one.", 100.0)] = None
 
     @property
@@ -102,7 +102,7 @@ class Arena(Section):
     ]
     seeds: Annotated[tuple[Seed, ...], Several, doc("Public seeds, one run per cell each.", [0, 1, 2])]
     adversary: Annotated[
-        tuple[Capability, ...] | None,
+        tuple[Annotated[Capability, Field(strict=False)], ...] | None,
         Field(strict=False),
         doc("What attackers can do; left out, everything.", ["alters_data"]),
     ] = None

@@ -62,8 +62,9 @@ def estimate(values: Sequence[float]) -> Estimate:
     """Mean and t interval of some numbers.
 
     Example:
-        >>> estimate([1.0, 2.0, 3.0])
-        Estimate(mean=2.0, half_width=2.4843382093810184, seeds=3)
+        >>> one = estimate([1.0, 2.0, 3.0])
+        >>> one.mean, round(one.half_width, 3), one.seeds
+        (2.0, 2.484, 3)
     """
     count = len(values)
     if count < 2:
