@@ -6,8 +6,8 @@
                                                   the table measured with ByzFL, ours beside ByzFL's own
 
 FOLDER is where `pip install --no-deps --target FOLDER byzfl` has put it; without it the table has our half
-only. Finished cells are kept under benchmarks/results/, so a run that was stopped goes on. Intervals: Student's
-t at 95 % over seeds.
+only. Finished cells are kept under benchmarks/results/, so a run that was stopped goes on. Intervals:
+Student's t at 95 % over seeds.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class Witness:
 
 
 def grouped() -> Findings:
-    """Accuracy of 15 groups of 4: f = 2 with all attacks of the file and three seeds, f = 3 .. 7 with fewer."""
+    """Accuracy of 15 groups of 4: f = 2 with all attacks and three seeds, f = 3 .. 7 with fewer."""
     found, arena = Findings(), load(CONFIGS / "arena_grouped.yaml")
     for attackers in range(2, BOUND + 1):
         sized = _sized(arena, attackers)

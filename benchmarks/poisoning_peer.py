@@ -2,10 +2,11 @@
 
     python benchmarks/poisoning_peer.py BYZFL_FOLDER '{"attack": "foe x100", "defence": "mean", ...}'
 
-Prints one JSON line: test accuracy after the last step, and the CPU time of the loop and one scoring.
-The loop is that of ByzFL's own benchmark: gradients with momentum at the client, one vector for all liars.
-Examples lie in memory as tensors, without image transforms, which is faster than ByzFL's own files. With a CPU
-torch there is no torchvision; stand-ins for it and for seaborn make the import pass, and nothing uses them.
+Prints one JSON line: test accuracy after the last step, and the CPU time of the loop and one scoring. The
+loop is that of ByzFL's own benchmark: gradients with momentum at the client, one vector for all liars.
+Examples lie in memory as tensors, without image transforms, which is faster than ByzFL's own files. With a
+CPU torch there is no torchvision; stand-ins for it and for seaborn make the import pass, and nothing uses
+them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What do four defences make of two poisoners who know the defence?
 
 Twelve clients in six masked groups of two. Two of them, each in a group of its own, see all updates, know
-the server's rule and its guard, and search every round for the step against everybody else that the rule lets
-pass (inner-product manipulation with line search). The attackers are other client objects put in from outside;
-the server, the masks and the ten honest clients are the real ones.
+the server's rule and its guard, and search every round for the step against everybody else that the rule
+lets pass (inner-product manipulation with line search). The attackers are other client objects put in from
+outside; the server, the masks and the ten honest clients are the real ones.
 
     python examples/poisoning.py [PICTURE.png]
 """
