@@ -25,7 +25,7 @@ from securefl.errors import DataError, LedgerError
 EXAMPLES = Path(__file__).parent.parent / "examples" / "configs"
 QUICKSTART = str(EXAMPLES / "quickstart.yaml")
 SHORT = ("--set", "server.rounds=2", "--set", "simulation.dropout=0.0", "--set", "name=short")
-COMMANDS = ("run", "resume", "check", "budget", "init", "schema", "report", "evaluate")
+COMMANDS = ("run", "resume", "check", "budget", "init", "schema", "report", "evaluate", "arena")
 
 
 def securefl(*words: object) -> Result:
