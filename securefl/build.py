@@ -361,6 +361,7 @@ def build_setting(terms: Terms, roster: Roster, run: str) -> Setting:
         rounds=server.rounds,
         max_dropout=secagg.dropout_bound,
         agreement=secagg.agreement,
+        before=robust.steps,
     )
 
 

@@ -81,12 +81,18 @@ def poisoned(
 
 
 def judge_of(config: Config, encoding: FixedPoint) -> Judge:
-    """What the server of `config` makes of rows: its guard and its rule."""
+    """What the server of `config` makes of rows: its guard, its steps and its rule.
+
+    Buckets are filled in the order of the rows: attackers who search do not try every order of the draw.
+    """
     robust = config.robust
     bound = encoding.norm_bound if robust.norm_guard else None
 
     def judge(rows: Rows) -> Vector:
-        return combine(robust.rule, robust.max_malicious, rows, np.ones(len(rows)), bound).vector
+        weights = np.ones(len(rows))
+        return combine(
+            robust.rule, robust.max_malicious, rows, weights, bound, robust.steps, np.arange
+        ).vector
 
     return judge
 

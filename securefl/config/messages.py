@@ -71,9 +71,9 @@ def locate(location: Sequence[int | str], root: type[BaseModel]) -> Place:
             sections = (tagged[0],)
             continue
         path.append(str(part))
-        if isinstance(part, int):  # an item of a list; what the list holds is looked up by its keys
+        if isinstance(part, int):
             field = None
-            continue
+            continue  # an item of a list: its sections are the list's
         section = sections[0] if sections else None
         field = section.model_fields.get(str(part)) if section else None
         sections = _sections(field.annotation) if field else ()

@@ -6,7 +6,7 @@ Depends on NumPy alone. `combine` is the whole step of the server; the parts are
 
 from securefl.robust.bucketing import bucketing
 from securefl.robust.bulyan import bulyan
-from securefl.robust.centred_clipping import centred_clipping
+from securefl.robust.centred_clipping import CLIPPING_STEPS, centred_clipping
 from securefl.robust.clipping import clipping, quantile_clipping
 from securefl.robust.combine import Combined, combine
 from securefl.robust.doors import REFERENCE_RULES, RULES, named_mixing, named_rule
@@ -26,6 +26,7 @@ from securefl.robust.rule import Rule
 from securefl.robust.trimmed_mean import trimmed_mean
 
 __all__ = [
+    "CLIPPING_STEPS",
     "MIXINGS",
     "REFERENCE_RULES",
     "RULES",

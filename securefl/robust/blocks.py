@@ -14,14 +14,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 20
 
 
 def blocks(count: int, dim: int, itemsize: int = 8) -> Iterator[slice]:
     """Slices that cover `dim` columns, each of about `BLOCK_BYTES` for `count` rows.
 
     Example:
-        >>> [(block.start, block.stop) for block in blocks(1 << 14, 5)]
+        >>> [(block.start, block.stop) for block in blocks(1 << 16, 5)]
         [(0, 2), (2, 4), (4, 5)]
     """
     width = max(1, BLOCK_BYTES // (itemsize * max(1, count)))
@@ -39,10 +39,10 @@ def combination(rows: NDArray[np.floating], factors: NDArray[np.float64]) -> NDA
         [2.0, 3.0]
     """
     used = np.flatnonzero(factors)
-    total = np.zeros(rows.shape[1], dtype=np.float64)
+    chosen = slice(None) if used.size == factors.size else used
+    total = np.empty(rows.shape[1], dtype=np.float64)
     for block in blocks(used.size, rows.shape[1]):
-        for index in used:
-            total[block] += factors[index] * rows[index, block].astype(np.float64)
+        total[block] = factors[used] @ rows[chosen, block].astype(np.float64)
     return total
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from securefl.robust.blocks import blocks
 from securefl.robust.geometry import geometry, within_reach
 from securefl.robust.krum import krum_scores
+from securefl.robust.ordering import ranked
 from securefl.robust.rule import Rule, expect_malicious, expect_rows
 
 
@@ -41,7 +42,7 @@ def bulyan(max_malicious: int) -> Rule:
     def rule(rows: NDArray[np.floating], weights: NDArray[np.floating]) -> NDArray[np.float64]:
         expect_rows(rows, 4 * max_malicious + 3)
         picked = picks(geometry(within_reach(rows)).squared, max_malicious)
-        return near_median(rows[picked], len(picked) - 2 * max_malicious)
+        return near_median(rows, picked, len(picked) - 2 * max_malicious)
 
     return rule
 
@@ -56,17 +57,17 @@ def picks(squared: NDArray[np.float64], max_malicious: int) -> list[int]:
     return sorted(picked)
 
 
-def near_median(rows: NDArray[np.floating], kept: int) -> NDArray[np.float64]:
-    """Per column the mean of the `kept` values nearest to the column's median.
+def near_median(rows: NDArray[np.floating], picked: list[int], kept: int) -> NDArray[np.float64]:
+    """Per column the mean of the `kept` values of the picked rows that lie nearest to their median.
 
-    In sorted order these values stand side by side, so it is one of count - kept + 1 windows.
+    In sorted order these values stand side by side, so they are one of len(picked) - kept + 1 windows.
 
     Shapes: rows (count, dim) -> (dim,).
     """
-    count, dim = rows.shape
+    count, dim = len(picked), rows.shape[1]
     result = np.empty(dim, dtype=np.float64)
     for block in blocks(3 * count, dim):
-        values = np.sort(rows[:, block].astype(np.float64), axis=0)
+        values = ranked(rows[picked, block], 0, count).astype(np.float64)
         median = 0.5 * (values[(count - 1) // 2] + values[count // 2])
         lowest, highest = values[: count - kept + 1], values[kept - 1 :]
         first = np.argmin(np.maximum(median - lowest, highest - median), axis=0)

@@ -5,8 +5,8 @@
 Edge cases: a row at v has no direction and adds nothing. With an infinite radius one step is the mean. With
 no radius given it is, at each step, the median of the rows' distances from v: our choice, so that nothing
 needs tuning; more than half of the rows are honest, so it is never more than an honest distance. With no
-start given it is the row with the smallest median distance to the others, ours too; the paper starts from
-the previous round's result, which `start` takes.
+start given it is the row that reaches more than half of the rows at the smallest distance, ours too; the
+paper starts from the previous round's result, which `start` takes.
 
 What this file does NOT do: remember rounds.
 
@@ -24,9 +24,11 @@ from securefl.robust.blocks import combination
 from securefl.robust.geometry import geometry, middle, within_reach
 from securefl.robust.rule import Rule, expect_rows
 
+CLIPPING_STEPS = 10
+
 
 def centred_clipping(
-    radius: float | None = None, iterations: int = 10, start: NDArray[np.floating] | None = None
+    radius: float | None = None, iterations: int = CLIPPING_STEPS, start: NDArray[np.floating] | None = None
 ) -> Rule:
     """The rule that clips around a centre.
 
@@ -66,7 +68,8 @@ def _walk(
     for _ in range(iterations):
         distances = found.distances_from(point)[:count]
         reach = float(np.median(distances)) if radius is None else radius
-        shares = np.minimum(1.0, reach / np.maximum(distances, np.finfo(np.float64).tiny)) / count
+        long = distances > reach
+        shares = np.where(long, reach / np.where(long, distances, 1.0), 1.0) / count
         point *= 1.0 - shares.sum()
         point[:count] += shares
     return point

@@ -5,6 +5,8 @@ if the unit vectors towards the other rows add up to no more than the number of 
 Otherwise the sum of distances is smooth at the optimum and Newton's method finds it, in the Gram matrix; a
 step that does not descend is halved, and Weiszfeld's step, which always descends, is the last resort.
 
+Sums are compared by what they differ in, row by row: a row at 1e30 adds its part of the pull and no rounding.
+
 Edge cases: equal rows, one row and rows on a line have an optimum that is a row. With an even number of
 rows on a line any point between the middle two is optimal; the result is one of these two.
 
@@ -28,8 +30,8 @@ from securefl.robust.geometry import Geometry, about, geometry, within_reach
 from securefl.robust.rule import Rule, expect_rows
 
 _STEPS, _HALVINGS = 200, 30
-# Newton's forecast of what is still to gain, as a part of the sum of distances, at which it stops.
-_GAIN = 1e-13
+# Parts of the typical distance: what Newton may still expect to gain at the end, and what is rounding.
+_GAIN, _TOUCHING = 1e-14, 1e-15
 
 
 def geometric_median() -> Rule:
@@ -51,12 +53,10 @@ def _geometric_median(rows: NDArray[np.floating], weights: NDArray[np.floating])
     expect_rows(rows, 1)
     near = within_reach(rows)
     found = geometry(near)
-    best = int(np.argmin(np.sqrt(found.squared).sum(axis=1)))
+    best = int(np.argmin(_longer_at_rows(found)))
     found = about(found, best)
-    pull = _pull(found, best)
-    if pull is None:
-        return combination(near, _at(best, near.shape[0]))
-    return combination(near, _descend(found, pull))
+    point = _pulled(found, best)
+    return combination(near, _at(best, near.shape[0]) if point is None else _descend(found, point))
 
 
 def _at(row: int, count: int) -> NDArray[np.float64]:
@@ -65,37 +65,62 @@ def _at(row: int, count: int) -> NDArray[np.float64]:
     return point
 
 
-def _pull(found: Geometry, row: int) -> NDArray[np.float64] | None:
-    """A point near `row` that is better than it; None if `row` is the optimum.
+def _longer_at_rows(found: Geometry) -> NDArray[np.float64]:
+    """By how much the sum of distances is longer at each row than at the anchor.
 
-    With r the length of the sum of unit vectors and m the rows at this place, Vardi and Zhang's step goes
-    the part 1 - m / r of Weiszfeld's way.
+    Differences of distances are those of their squares, divided by the sums.
+    """
+    lengths = np.diagonal(found.products)
+    squares = lengths[:, None] - 2.0 * found.products
+    sums = np.sqrt(found.squared) + np.sqrt(lengths)[None, :]
+    longer: NDArray[np.float64] = _divided(squares, sums).sum(axis=1)
+    return longer
+
+
+def _longer(found: Geometry, point: NDArray[np.float64], distances: NDArray[np.float64]) -> float:
+    """By how much the sum of distances is longer at the point than at the anchor."""
+    across = found.products @ point
+    sums = distances + np.sqrt(np.diagonal(found.products))
+    return float(_divided(point @ across - 2.0 * across, sums).sum())
+
+
+def _divided(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+    some = below > 0.0
+    quotient: NDArray[np.float64] = np.where(some, above, 0.0) / np.where(some, below, 1.0)
+    return quotient
+
+
+def _pulled(found: Geometry, row: int) -> NDArray[np.float64] | None:
+    """A point near `row`, the anchor, that is better than it; None if `row` is the optimum.
+
+    With r the length of the sum of unit vectors and m the rows at this place, Vardi and Zhang's step goes the
+    part 1 - m / r of Weiszfeld's way.
     """
     distances: NDArray[np.float64] = np.sqrt(np.diagonal(found.products))
-    apart = distances > 0.0
-    inverse: NDArray[np.float64] = np.where(apart, 1.0 / np.where(apart, distances, 1.0), 0.0)
+    inverse = _divided(np.ones(distances.size), distances)
     length = sqrt(max(0.0, float(inverse @ (found.products @ inverse))))
-    here = float(np.count_nonzero(~apart))
+    here = float(np.count_nonzero(distances == 0.0))
     if length <= here * (1.0 + 1e-12):
         return None
     stay = here / length
-    weiszfeld = inverse / inverse.sum()
-    better: NDArray[np.float64] = (1.0 - stay) * weiszfeld + stay * _at(row, distances.size)
-    return better
+    pulled: NDArray[np.float64] = (1.0 - stay) * inverse / inverse.sum() + stay * _at(row, distances.size)
+    return pulled
 
 
 def _descend(found: Geometry, point: NDArray[np.float64]) -> NDArray[np.float64]:
-    distances = found.distances_from(point)
     for _ in range(_STEPS):
+        distances = found.distances_from(point)
+        small = _GAIN * distances.size * float(np.median(distances))
         weiszfeld, newton, gain = _steps(found, point, distances)
-        if gain <= _GAIN * distances.sum():
+        if gain <= small:
+            # Too little to compare by; near the optimum Newton's step halves the digits that are missing.
+            return _shortened(found, point, newton, allowed=small, halvings=1)
+        moved = _shortened(found, point, newton)
+        if moved is point:
+            moved = _shortened(found, point, weiszfeld)
+        if moved is point:
             break
-        moved = _shorter(found, point, newton, distances.sum()) or _shorter(
-            found, point, weiszfeld, distances.sum()
-        )
-        if moved is None:
-            break
-        point, distances = moved
+        point = moved
     return point
 
 
@@ -104,11 +129,11 @@ def _steps(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Weiszfeld's step, Newton's step, and what Newton expects to gain.
 
-    A step sum_i a_i u_i, u_i the unit vector towards row i, is Newton's if S a_i - (K a)_i / d_i = 1 for
-    all i, where K has the inner products of the u_i and S is the sum of the 1 / d_i. In the rows it is a_i
-    / d_i for row i, and minus the sum of these for the point.
+    A step sum_i a_i u_i, u_i the unit vector towards row i, is Newton's if S a_i - (K a)_i / d_i = 1 for all
+    i, where K has the inner products of the u_i and S is the sum of the 1 / d_i. In the rows it is a_i / d_i
+    for row i, and minus the sum of these for the point.
     """
-    inverse = 1.0 / np.maximum(distances, np.finfo(np.float64).tiny)
+    inverse = 1.0 / np.maximum(distances, _TOUCHING * np.median(distances))
     total = inverse.sum()
     across = found.products @ point
     towards = found.products - across[:, None] - across[None, :] + point @ across
@@ -127,14 +152,21 @@ def _in_rows(point: NDArray[np.float64], parts: NDArray[np.float64]) -> NDArray[
     return step
 
 
-def _shorter(
-    found: Geometry, point: NDArray[np.float64], step: NDArray[np.float64], total: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """The first of the step and its halves that makes the sum of distances shorter."""
-    for _ in range(_HALVINGS):
+def _shortened(
+    found: Geometry,
+    point: NDArray[np.float64],
+    step: NDArray[np.float64],
+    allowed: float = 0.0,
+    halvings: int = _HALVINGS,
+) -> NDArray[np.float64]:
+    """The point moved by the step or the first of its halves that makes the sum of distances shorter.
+
+    Longer by less than `allowed` counts too. If none does, the same point.
+    """
+    here = _longer(found, point, found.distances_from(point))
+    for _ in range(halvings):
         moved = point + step
-        distances = found.distances_from(moved)
-        if distances.sum() < total:
-            return moved, distances
+        if _longer(found, moved, found.distances_from(moved)) < here + allowed:
+            return moved
         step = 0.5 * step
-    return None
+    return point

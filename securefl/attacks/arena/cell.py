@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from securefl.attacks.arena.config import Arena, Attacked, Defence, Heterogeneity, run_config
 from securefl.attacks.attack import Attack
 from securefl.attacks.coalition import Coalition, judge_of, poisoned
-from securefl.attacks.open_rounds import dealt, open_round
+from securefl.attacks.open_rounds import dealt, open_round, open_state
 from securefl.attacks.placement import Placement
 from securefl.build import assemble, build_learner, build_setting, local_update
 from securefl.config import Config
@@ -32,7 +32,6 @@ from securefl.data import Dataset, Examples
 from securefl.errors import ConfigError
 from securefl.federation import Client, LocalUpdate, State, Stopwatch
 from securefl.federation.enrolment import enrol
-from securefl.federation.server import initial_state
 from securefl.federation.worker_momentum import WorkerMomentum
 from securefl.guarantee import Terms, settle
 
@@ -175,10 +174,10 @@ def _open_run(playing: _Play) -> tuple[State, int]:
     judge = judge_of(config, terms.encoding)
     coalition = Coalition(playing.attack, playing.attackers, playing.placement, judge, cell.seed)
     seats, groups = coalition.join(honest), dealt(config.clients, config.groups)
-    state, abandoned = initial_state(setting, initial), 0
+    state, abandoned = open_state(setting, initial, groups), 0
     while state.round < config.server.rounds:
         coalition.meet((state.round + 1, 0), groups)
-        state, done = open_round(setting, state, seats, groups)
+        state, done = open_round(setting, state, seats)
         abandoned += not done
         playing.passed(state, lambda after: learner.evaluate(after.model, terms.dataset.test).accuracy)
     return state, abandoned

@@ -11,14 +11,13 @@ from securefl import config as configuration
 from securefl.attacks.arena import Arena, Cell, cell_config, load
 from securefl.attacks.arena.cell import _shares, by_class
 from securefl.attacks.arena.config import Heterogeneity
-from securefl.attacks.open_rounds import open_round
+from securefl.attacks.open_rounds import open_round, open_state
 from securefl.build import assemble, build_learner, build_setting, load_dataset, local_update
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.data import Examples
 from securefl.federation import Stopwatch
 from securefl.federation.enrolment import enrol
-from securefl.federation.server import initial_state
 from securefl.guarantee import settle
 
 Write = Callable[..., Path]
@@ -37,9 +36,9 @@ def test_open_rounds_give_the_bits_of_the_real_process(small: Make) -> None:
     learner, initial = build_learner(terms)
     setting = build_setting(terms, enrol(config.clients, source).roster, "test")
     parties = {id: local_update(terms, id, source, learner, Stopwatch()) for id in range(config.clients)}
-    state = initial_state(setting, initial)
+    state = open_state(setting, initial, groups)
     for _ in range(3):
-        state, done = open_round(setting, state, parties, groups)
+        state, done = open_round(setting, state, parties)
         assert done
     assert state.model.tobytes() == real.model.tobytes()
 
