@@ -30,7 +30,7 @@ from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.data import Dataset, Examples
 from securefl.errors import ConfigError
-from securefl.federation import Client, LocalUpdate, State, Stopwatch
+from securefl.federation import Client, Contribution, LocalUpdate, Party, State, Stopwatch
 from securefl.federation.enrolment import enrol
 from securefl.federation.worker_momentum import WorkerMomentum
 from securefl.guarantee import Terms, settle
@@ -151,10 +151,12 @@ class _Play:
             return tuple(range(clients - self.attackers, clients))
         return "spread"
 
-    def remember(self, local: LocalUpdate) -> LocalUpdate:
+    def remember(self, contribution: Contribution) -> Contribution:
         """The contribution with worker momentum, if the arena asks for it."""
         beta = self.arena.worker_momentum
-        return local if beta == 0.0 else replace(local, trainer=WorkerMomentum(local.trainer, beta))
+        if beta == 0.0 or not isinstance(contribution, LocalUpdate):
+            return contribution
+        return replace(contribution, trainer=WorkerMomentum(contribution.trainer, beta))
 
     def passed(self, state: State, evaluate: Callable[[State], float]) -> None:
         """Scores the model where the arena wants it scored."""
@@ -189,14 +191,15 @@ def _masked_run(playing: _Play) -> tuple[State, int]:
         config, playing.attack, playing.attackers, placement=playing.placement, seed=playing.cell.seed
     )
 
-    def clients(honest: Mapping[int, Client]) -> Mapping[int, object]:
-        remembering = {
-            client: replace(one, contribution=playing.remember(one.contribution))  # type: ignore[arg-type]
-            for client, one in honest.items()
-        }
-        return put_in(remembering)
+    def clients(honest: Mapping[int, Client]) -> Mapping[int, Party]:
+        return put_in(
+            {
+                client: replace(one, contribution=playing.remember(one.contribution))
+                for client, one in honest.items()
+            }
+        )
 
-    with assemble(terms, clients, randomness=playing.source, run="arena") as process:  # type: ignore[arg-type]
+    with assemble(terms, clients, randomness=playing.source, run="arena") as process:
         state, abandoned = process.initialize(), 0
         while not process.finished(state):
             state, metrics = process.next(state)
