@@ -119,6 +119,7 @@ class Coalition:
         self._model: Vector | None = None
         self._previous: Vector | None = None
         self._rows: Rows | None = None
+        self._target: Vector | None = None
         self.attackers: tuple[int, ...] = ()
 
     def join(self, contributions: Mapping[int, Contribution]) -> dict[int, Contribution]:
@@ -135,7 +136,7 @@ class Coalition:
             self.attackers = placed(groups, self._count, self._placement)
             self._poisoned = {client: self._taught(client) for client in self.attackers}
         if slot != self._slot:
-            self._slot, self._rows = slot, None
+            self._slot, self._rows, self._target = slot, None, None
             for ear in self._ears.values():
                 ear.forget()
 
@@ -149,10 +150,10 @@ class Coalition:
             return self._poisoned[client](model, round)
         weight = local.encoding.cap if self._attack.inflates else local.weight
         stream = local.randomness.stream("lie", client, round)
+        if self._attack.steers_group:
+            return self._steering(client, self._agreed(client, round), weight, stream)
         wanted = self._own(client) if self._craft is None else self._craft(self._view(client, round))
-        if not self._attack.steers_group:
-            return lie.encode(local.encoding, wanted, weight, stream)
-        return self._steering(client, wanted, weight, stream)
+        return lie.encode(local.encoding, wanted, weight, stream)
 
     def honest_rows(self) -> Rows:
         """Means of the groups without an attacker in the attempt in flight, before rounding.
@@ -195,6 +196,13 @@ class Coalition:
             _rows=self.honest_rows,
             _judge=self._judge,
         )
+
+    def _agreed(self, client: int, round: int) -> Vector:
+        """What all attackers want their groups' means to be in this attempt; worked out once."""
+        if self._target is None:
+            assert self._craft is not None  # noqa: S101 - an attack that steers has a craft
+            self._target = self._craft(self._view(client, round))
+        return self._target
 
     def _steering(self, client: int, target: Vector, weight: int, stream: Stream) -> Words:
         """What this attacker sends for the mean of its group to become `target`.

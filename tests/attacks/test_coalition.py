@@ -166,3 +166,20 @@ def test_placements(attackers: int, placement: Placement, expected: tuple[int, .
 def test_impossible_placements_are_refused(attackers: int, placement: Placement) -> None:
     with pytest.raises(ConfigError, match="attackers"):
         placed(((0, 3), (1, 4), (2, 5)), attackers, placement)
+
+
+def test_the_attackers_of_an_attempt_agree_on_one_target_worked_out_once(small: Make) -> None:
+    calls: list[int] = []
+
+    def craft(view: View) -> np.ndarray:
+        calls.append(view.round)
+        return np.full(650, float(len(calls)) / 10)
+
+    attack = Attack("test", OMNISCIENT, "2020", begin=lambda: craft)
+    config = small(*OPEN, "server.rounds=2", "robust={rule: median, max_malicious: 1, norm_guard: false}")
+    with securefl.build_federated_averaging(config, poisoned(config, attack, 2)) as process:
+        start, step = process.initialize().model, process.terms.encoding.step
+        model, _ = played(process)
+    assert calls == [1, 2]
+    # Two of three groups say the same, so the median is theirs: 0.1, then 0.2.
+    assert np.abs(model - start - 0.3).max() <= 2 * step + 1e-6
