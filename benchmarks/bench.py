@@ -30,7 +30,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 REPEATS = 5
 PACKAGES = (
     "securefl", "torch", "numpy", "opacus", "dp-accounting", "cryptography", "scikit-learn", "pydantic",
-    "flwr", "pycryptodome",
+    "flwr", "pycryptodome", "byzfl",
 )  # fmt: skip
 
 Figure = Mapping[str, str | int | float | None]

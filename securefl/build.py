@@ -38,9 +38,10 @@ from securefl.federation.optimizer import ServerOptimizer, Vector
 from securefl.federation.record import RoundRecord
 from securefl.federation.server import Setting, State, initial_state, play
 from securefl.federation.stopwatch import Stopwatch
-from securefl.guarantee import Terms, check_ledger, model_spec, settle
+from securefl.guarantee import Terms, check_ledger, model_spec, settle, with_rule
 from securefl.privacy.accountant import epsilon
 from securefl.privacy.ledger import Ledger
+from securefl.robust import OwnRule
 from securefl.secagg import Exchange, Member, Policy, Roster
 from securefl.transport import Dropouts, InProcess, Processes, lossy
 
@@ -196,6 +197,7 @@ def build_federated_averaging(
     randomness: Randomness | None = None,
     ledger: Path | None = None,
     run: str | None = None,
+    rule: OwnRule | None = None,
 ) -> Process:
     """Builds a federated-averaging process from a config.
 
@@ -207,6 +209,7 @@ def build_federated_averaging(
         randomness: SystemRandomness if None. A replayable source makes the run NOT PRIVATE.
         ledger: path of the run's ledger; a temporary file if None and the config names none.
         run: id of the run, to resume it; a fresh one if None.
+        rule: the caller's own rule over group means, in place of the config's; the card says so.
 
     Raises:
         ConfigError: the config cannot run, or would break a guarantee.
@@ -228,6 +231,8 @@ def build_federated_averaging(
             "expected at least one trainable parameter, the module has none; unfreeze a layer", "model"
         )
     terms = settle(config, dataset or load_dataset(config), parameters, run)
+    if rule is not None:
+        terms = with_rule(terms, rule)
     return assemble(terms, clients, model=model, randomness=source, ledger=ledger, run=run)
 
 
@@ -351,7 +356,7 @@ def build_setting(terms: Terms, roster: Roster, run: str) -> Setting:
         max_redraws=secagg.max_redraws,
         cohort=None if config.participation.kind == "all" else config.cohort_size,
         seed=config.seed,
-        rule=robust.rule,
+        rule=terms.rule,
         max_malicious=robust.max_malicious,
         norm_guard=robust.norm_guard,
         optimizer=ServerOptimizer(**server.optimizer.model_dump()),

@@ -30,7 +30,7 @@ from securefl.federation.optimizer import Moments, ServerOptimizer, Vector, init
 from securefl.federation.order import bucket_order
 from securefl.federation.record import GroupRecord, GroupStatus, RoundRecord
 from securefl.federation.stopwatch import Stopwatch
-from securefl.robust import Before, Combined, combine, sound_rows
+from securefl.robust import Before, Combined, OwnRule, combine, sound_rows
 from securefl.secagg import (
     X25519,
     Draw,
@@ -62,7 +62,7 @@ class Setting:
         max_redraws: bound on voided draws per epoch.
         cohort: clients drawn per epoch, or None for all.
         seed: the public experiment seed; it draws cohorts, nothing secret.
-        rule: name of the robust rule over group means.
+        rule: the robust rule over group means, by name or the caller's own.
         max_malicious: f, rows that the rule is sized for.
         norm_guard: whether a group mean above the provable bound is excluded.
         optimizer: the server's step.
@@ -87,7 +87,7 @@ class Setting:
     max_redraws: int
     cohort: int | None
     seed: int
-    rule: str
+    rule: str | OwnRule
     max_malicious: int
     norm_guard: bool
     optimizer: ServerOptimizer

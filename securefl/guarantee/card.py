@@ -16,7 +16,7 @@ from math import ceil, comb, log2
 from securefl.config import Config
 from securefl.guarantee.rules import at_the_limit, bears, steps_text
 from securefl.guarantee.terms import Terms
-from securefl.robust import rows_needed
+from securefl.robust import OwnRule, rows_needed
 from securefl.secagg import Shape, split_probability
 
 _OTHER_SIZE = " Measured in a group of {0.measured_members}; a larger one costs more by its logarithm."
@@ -152,18 +152,18 @@ def _robust_lines(terms: Terms) -> list[str]:
             f"A group mean longer than {terms.encoding.norm_bound:.4g} cannot come from honest clients: it "
             f"is excluded and uses up one of the f = {robust.max_malicious}; more of them abandon the round."
         )
-    if robust.rule == "mean":
+    if terms.rule == "mean":
         return [
             f"Rule: mean{steps_text(terms.config)}. It bounds nothing against a malicious client within the "
             "clip norm: one such client moves the model as far as the norm allows.",
             guard,
         ]
     lines = [
-        bears(terms.config),
+        bears(terms),
         guard,
         "One malicious client can spoil or stall its whole group, every round, anonymously.",
     ]
-    limit = at_the_limit(terms.config)
+    limit = at_the_limit(terms)
     return lines if limit is None else [*lines, limit]
 
 
@@ -181,12 +181,12 @@ def _dropout_lines(terms: Terms) -> list[str]:
     if config.simulation.dropout > 0.0:
         lines.append(
             f"At the simulated dropout rate {config.simulation.dropout:g} about "
-            f"{100 * abandon_probability(config):.0f} % of the rounds are abandoned."
+            f"{100 * abandon_probability(config, terms.own_rule):.0f} % of the rounds are abandoned."
         )
     return lines
 
 
-def abandon_probability(config: Config) -> float:
+def abandon_probability(config: Config, rule: OwnRule | None = None) -> float:
     """Chance that too few groups finish a round, with independent dropouts and equal groups.
 
     Counts every dropout against its group, so it is an upper estimate: a client lost after its
@@ -195,7 +195,8 @@ def abandon_probability(config: Config) -> float:
     secagg, drop = config.secure_aggregation, config.simulation.dropout
     fewest = secagg.shape(secagg.group_size).survivors
     lost = 1.0 - _binomial_tail(secagg.group_size, 1.0 - drop, fewest)
-    needed = rows_needed(config.robust.rule, config.robust.max_malicious, before=config.robust.steps)
+    robust = config.robust
+    needed = rows_needed(rule or robust.rule, robust.max_malicious, before=robust.steps)
     return 1.0 - _binomial_tail(config.groups, 1.0 - lost, needed)
 
 
@@ -224,7 +225,7 @@ def _limits(terms: Terms) -> list[str]:
     ]
     if terms.config.server.weights.kind == "examples":
         lines.append("The numbers of examples enter an exact masked sum: data-set sizes are not protected.")
-    if terms.config.robust.rule != "mean":
+    if terms.rule != "mean":
         lines.append("Robust rules count groups equally: the result is not the average over examples.")
     if terms.config.participation.kind == "sample":
         lines.append(

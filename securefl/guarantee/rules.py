@@ -12,32 +12,44 @@ from collections.abc import Callable, Mapping
 from math import sqrt
 
 from securefl.config import Config
-from securefl.robust import CLIPPING_STEPS, rows_after, rows_needed
+from securefl.guarantee.terms import Terms
+from securefl.robust import CLIPPING_STEPS, OwnRule, rows_after, rows_needed
 
 
-def bears(config: Config) -> str:
+def bears(terms: Terms) -> str:
     """One sentence: what holds for the update with at most f malicious clients and enough groups."""
+    config, rule = terms.config, terms.rule
     robust, steps = config.robust, config.robust.steps
-    needed = rows_needed(robust.rule, robust.max_malicious, before=steps)
+    if isinstance(rule, OwnRule):
+        return (
+            f"Rule: {rule.name}, given in Python, over {config.groups} group means{steps_text(config)}. What "
+            "it bears is its author's word: nothing here has checked it."
+        )
     what = _BEARS[robust.rule](rows_after(steps, config.groups), robust.max_malicious)
     return (
         f"Rule: {robust.rule} over {config.groups} group means{steps_text(config)}. With at most f = "
-        f"{robust.max_malicious} malicious clients and at least {needed} finished groups "
+        f"{robust.max_malicious} malicious clients and at least {groups_needed(terms)} finished groups "
         f"{what.format(rows=_rows(config))}."
     )
 
 
-def at_the_limit(config: Config) -> str | None:
+def at_the_limit(terms: Terms) -> str | None:
     """What it means that the groups are the fewest that the rule needs; None if there are more."""
-    robust = config.robust
-    if config.groups != rows_needed(robust.rule, robust.max_malicious, before=robust.steps):
+    config, robust = terms.config, terms.config.robust
+    if config.groups != groups_needed(terms):
         return None
-    trimmed = robust.rule in ("trimmed_mean", "median") and not robust.before
+    trimmed = terms.rule in ("trimmed_mean", "median") and not robust.before
     bare = "the rule is then the bare median, " if trimmed else ""
     return (
         f"{config.groups} groups are the least that f = {robust.max_malicious} needs: {bare}one group "
         "lost to dropouts abandons the round, and one attacker more than declared may steer the model."
     )
+
+
+def groups_needed(terms: Terms) -> int:
+    """Groups that must finish a round."""
+    robust = terms.config.robust
+    return rows_needed(terms.rule, robust.max_malicious, before=robust.steps)
 
 
 def steps_text(config: Config) -> str:

@@ -9,7 +9,7 @@ What this file does NOT do: import torch. `securefl check` answers at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from securefl.federation.rehearsal import Grouping, Traffic, rehearse
 from securefl.privacy.accountant import epsilon, noise_multiplier_for
 from securefl.privacy.events import SampledGaussian
 from securefl.privacy.ledger import Ledger
+from securefl.robust import OwnRule, rows_needed
 from securefl.training.shapes import ModelSpec, parameter_count
 
 
@@ -62,6 +63,7 @@ class Terms:
         budget: the privacy budget; None without differential privacy.
         weights: integer weight per client.
         traffic: bytes per client and round, measured by playing one group of the real protocol.
+        own_rule: the caller's own rule in place of the config's; None for the config's.
     """
 
     config: Config
@@ -72,6 +74,12 @@ class Terms:
     budget: Budget | None
     weights: dict[int, int]
     traffic: Traffic
+    own_rule: OwnRule | None = None
+
+    @property
+    def rule(self) -> str | OwnRule:
+        """The rule that runs."""
+        return self.config.robust.rule if self.own_rule is None else self.own_rule
 
 
 def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | None = None) -> Terms:
@@ -112,6 +120,23 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
         config.cohort_size,
     )
     return Terms(config, dataset, shares, dim, encoding, budget, weights, traffic)
+
+
+def with_rule(terms: Terms, rule: OwnRule) -> Terms:
+    """The terms of the same run under the caller's own rule.
+
+    Raises:
+        ConfigError: the config has fewer groups than the rule says it needs.
+    """
+    robust = terms.config.robust
+    needed = rows_needed(rule, robust.max_malicious, before=robust.steps)
+    if terms.config.groups < needed:
+        raise ConfigError(
+            f"expected {needed} groups or more for the rule {rule.name!r}, f = {robust.max_malicious}, got "
+            f"{terms.config.groups}; make the groups smaller or lower f",
+            "robust.max_malicious",
+        )
+    return replace(terms, own_rule=rule)
 
 
 def model_spec(config: Config) -> ModelSpec:

@@ -21,6 +21,7 @@ from securefl.robust.mixing import MIXINGS, Before, Mixing, Order, rows_after
 from securefl.robust.monna import monna
 from securefl.robust.multi_krum import multi_krum
 from securefl.robust.nearest_neighbours import nearest_neighbours
+from securefl.robust.own_rule import OwnRule
 from securefl.robust.quorum import bound_of, check_rows, remaining_trim, rows_needed
 from securefl.robust.rule import Rule
 from securefl.robust.trimmed_mean import trimmed_mean
@@ -35,6 +36,7 @@ __all__ = [
     "Geometry",
     "Mixing",
     "Order",
+    "OwnRule",
     "Rule",
     "SoundRows",
     "bound_of",

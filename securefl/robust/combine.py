@@ -19,7 +19,9 @@ from securefl.errors import RoundAbandoned
 from securefl.robust.doors import named_mixing, named_rule
 from securefl.robust.guard import sound_rows
 from securefl.robust.mixing import Before, Order
+from securefl.robust.own_rule import OwnRule
 from securefl.robust.quorum import check_rows, remaining_trim
+from securefl.robust.rule import Rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class Combined:
 
 
 def combine(
-    rule: str,
+    rule: str | OwnRule,
     max_malicious: int,
     rows: NDArray[np.floating],
     weights: NDArray[np.floating],
@@ -49,13 +51,13 @@ def combine(
     order: Order | None = None,
     reference: NDArray[np.floating] | None = None,
 ) -> Combined:
-    """Aggregate released rows under a rule's name.
+    """Aggregate released rows under a rule.
 
     Args:
-        rule: one of `RULES`. max_malicious: rows that may be malicious. rows: one group mean per row.
-        weights: one positive weight per row; only `mean` reads them, and not behind `bucketing`, whose
-        buckets
-            count the same.
+        rule: one of `RULES`, or a rule of the caller's own.
+        max_malicious: rows that may be malicious.
+        rows: one group mean per row.
+        weights: one positive weight per row; only `mean` reads them, and not behind `bucketing`.
         norm_bound: rows longer than this are excluded; None switches the guard off.
         before: what is done to the sound rows before the rule, in this order.
         order: the permutation for `bucketing`.
@@ -93,7 +95,13 @@ def combine(
             mixed = named_mixing(step, remaining, order)(mixed)
         if mixed.shape[0] != len(kept):
             counted = np.ones(mixed.shape[0])
-        vector = named_rule(rule, remaining, reference)(mixed, counted)
+        vector = _made(rule, remaining, reference)(mixed, counted)
     if not np.isfinite(vector).all():
         raise RoundAbandoned("finite rows too large to add in float64; switch the norm guard on")
     return Combined(vector, sound.kept, sound.nonfinite, sound.oversized)
+
+
+def _made(rule: str | OwnRule, max_malicious: int, reference: NDArray[np.floating] | None) -> Rule:
+    if isinstance(rule, OwnRule):
+        return rule.make(max_malicious)
+    return named_rule(rule, max_malicious, reference)

@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from securefl.errors import ConfigError, RoundAbandoned
 from securefl.robust.doors import RULES
 from securefl.robust.mixing import Before
+from securefl.robust.own_rule import OwnRule
 
 # Rows per malicious one, and rows beyond them.
 _BOUNDS: Mapping[str, tuple[int, int]] = {
@@ -60,7 +61,7 @@ def bound_of(rule: str) -> str:
     return f"{'' if factor == 1 else f'{factor} '}f + {beyond}"
 
 
-def rows_needed(rule: str, trim: int, excluded: int = 0, before: Sequence[Before] = ()) -> int:
+def rows_needed(rule: str | OwnRule, trim: int, excluded: int = 0, before: Sequence[Before] = ()) -> int:
     """Rows that must remain after the exclusions, so that the rule bears `trim - excluded` malicious ones.
 
     Raises:
@@ -72,9 +73,8 @@ def rows_needed(rule: str, trim: int, excluded: int = 0, before: Sequence[Before
         >>> rows_needed("krum", 1), rows_needed("krum", 1, before=[Before("bucketing", 2)])
         (5, 9)
     """
-    factor, beyond = _bound(rule)
     bear = remaining_trim(trim, excluded)
-    needed = factor * bear + beyond
+    needed = rule.rows_needed(bear) if isinstance(rule, OwnRule) else _named(rule, bear)
     for step in reversed(before):
         if step.name == "bucketing" and step.value is not None:
             needed = (needed - 1) * int(step.value) + 1
@@ -83,7 +83,9 @@ def rows_needed(rule: str, trim: int, excluded: int = 0, before: Sequence[Before
     return needed
 
 
-def check_rows(rule: str, trim: int, released: int, excluded: int, before: Sequence[Before] = ()) -> None:
+def check_rows(
+    rule: str | OwnRule, trim: int, released: int, excluded: int, before: Sequence[Before] = ()
+) -> None:
     """Return if a round with `released` rows, `excluded` of them removed, may be aggregated.
 
     Raises:
@@ -96,10 +98,16 @@ def check_rows(rule: str, trim: int, released: int, excluded: int, before: Seque
             "declared; the model is unchanged"
         )
     if released - excluded < needed:
+        name = rule.name if isinstance(rule, OwnRule) else rule
         raise RoundAbandoned(
-            f"rule {rule} needs {needed} sound rows against {trim - excluded} more attackers, and "
+            f"rule {name} needs {needed} sound rows against {trim - excluded} more attackers, and "
             f"{released - excluded} of {released} remain; the model is unchanged"
         )
+
+
+def _named(rule: str, max_malicious: int) -> int:
+    factor, beyond = _bound(rule)
+    return factor * max_malicious + beyond
 
 
 def _bound(rule: str) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from securefl.federation import Client, Party, Prepared, RoundRecord, State, ini
 from securefl.federation.order import bucket_order
 from securefl.federation.server import cohort
 from securefl.federation.stopwatch import Stopwatch
-from securefl.robust import Before, combine
+from securefl.robust import Before, OwnRule, combine
 
 Make = Callable[..., Config]
 FAST = ("privacy={unit: none, spare_releases: 1}",)
@@ -107,6 +107,14 @@ def test_steps_come_before_the_rule_and_a_round_that_is_played_again_finds_the_s
     # One rounding step per client, and float32; on a line the geometric median moves as its rows do.
     assert np.abs(moved - expected).max() <= process.terms.encoding.step + 1e-6
     assert np.array_equal(again.model, state.model)
+
+
+def test_the_callers_own_rule_takes_the_place_of_the_configs(small: Make) -> None:
+    own = OwnRule("nothing", lambda f: lambda rows, weights: np.zeros(rows.shape[1]), lambda f: 1)
+    with securefl.build_federated_averaging(small(*FAST), rule=own) as process:
+        state, record = played(process)
+        assert (record.status, record.update_norm) == ("done", 0.0)
+        assert np.array_equal(state.model, process.initialize().model)
 
 
 def test_a_group_mean_is_that_of_its_survivors_alone(small: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from securefl import config as configuration
 from securefl.build import load_dataset
 from securefl.config import Config
-from securefl.guarantee import Card, Terms, abandon_probability, card, settle
+from securefl.errors import ConfigError
+from securefl.guarantee import Card, Terms, abandon_probability, card, settle, with_rule
 from securefl.privacy.accountant import epsilon
+from securefl.robust import OwnRule, trimmed_mean
 
 Make = Callable[..., Config]
 CONFIGS = Path(__file__).resolve().parents[2] / "examples" / "configs"
@@ -94,6 +97,18 @@ def test_steps_before_the_rule_are_named_and_count_in_the_groups_it_needs(small:
     assert "5 groups are the least that f = 1 needs: one group lost" in said
     fewer = config.model_copy(update={"robust": small().robust})
     assert abandon_probability(config) > abandon_probability(fewer)
+
+
+def test_a_rule_of_the_callers_own_is_counted_and_vouched_for_by_nobody(small: Make) -> None:
+    own = OwnRule("mine", lambda f: trimmed_mean(f), rows_needed=lambda f: 3 * f)
+    terms = with_rule(settled(small("robust.rule=mean", "simulation.dropout=0.1"))[0], own)
+    said = " ".join(card(terms).sections["Malicious clients"])
+    assert "Rule: mine, given in Python, over 3 group means. What it bears is its author's word" in said
+    assert "3 groups are the least that f = 1 needs: one group lost" in said
+    assert "Robust rules count groups equally" in " ".join(card(terms).sections["Not promised"])
+    assert abandon_probability(terms.config, own) > abandon_probability(terms.config)
+    with pytest.raises(ConfigError, match="expected 4 groups or more for the rule 'mine', f = 1, got 3"):
+        with_rule(terms, replace(own, rows_needed=lambda f: 4 * f))
 
 
 def test_clipping_before_the_mean_is_said_and_bounds_nothing_more(small: Make) -> None:
