@@ -33,7 +33,7 @@ from securefl.encoding import FixedPoint, clip_to_norm
 from securefl.errors import ConfigError
 from securefl.federation.client import Client, Party, Prepared
 from securefl.federation.contribution import MODEL_DTYPE, Contribution, LocalUpdate, Words
-from securefl.robust import combine
+from securefl.robust import OwnRule, combine
 from securefl.secagg import split
 from securefl.secagg.draw import deal
 from securefl.secagg.messages import AdvertiseRequest, PlainRequest, from_bytes
@@ -50,6 +50,7 @@ def poisoned(
     placement: Placement = "spread",
     granted: frozenset[Capability] = frozenset(Capability),
     seed: int = 0,
+    rule: OwnRule | None = None,
 ) -> Callable[[Mapping[int, Client]], Mapping[int, Party]]:
     """The `clients=` argument that puts `attackers` malicious clients into a run of `config`.
 
@@ -60,6 +61,7 @@ def poisoned(
         placement: where they sit among the groups.
         granted: what the adversary can do.
         seed: of the attackers' own randomness.
+        rule: the caller's own rule, where the run has one in place of the config's.
 
     Raises:
         ConfigError: the attack needs more than is granted.
@@ -69,7 +71,7 @@ def poisoned(
     def clients(honest: Mapping[int, Client]) -> dict[int, Party]:
         contributions = {client: one.contribution for client, one in honest.items()}
         encoding = next(iter(_locals(contributions).values())).encoding
-        coalition = Coalition(attack, attackers, placement, judge_of(config, encoding), seed)
+        coalition = Coalition(attack, attackers, placement, judge_of(config, encoding, rule), seed)
         seats = coalition.join(contributions)
         groups = config.groups
         return {
@@ -80,7 +82,7 @@ def poisoned(
     return clients
 
 
-def judge_of(config: Config, encoding: FixedPoint) -> Judge:
+def judge_of(config: Config, encoding: FixedPoint, rule: OwnRule | None = None) -> Judge:
     """What the server of `config` makes of rows: its guard, its steps and its rule.
 
     Buckets are filled in the order of the rows: attackers who search do not try every order of the draw.
@@ -91,7 +93,7 @@ def judge_of(config: Config, encoding: FixedPoint) -> Judge:
     def judge(rows: Rows) -> Vector:
         weights = np.ones(len(rows))
         return combine(
-            robust.rule, robust.max_malicious, rows, weights, bound, robust.steps, np.arange
+            rule or robust.rule, robust.max_malicious, rows, weights, bound, robust.steps, np.arange
         ).vector
 
     return judge

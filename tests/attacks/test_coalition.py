@@ -8,14 +8,26 @@ import numpy as np
 import pytest
 
 import securefl
-from securefl.attacks import ATTACKS, Attack, Capability, Placement, View, named_attack, placed, poisoned
+from securefl.attacks import (
+    ATTACKS,
+    Attack,
+    Capability,
+    Placement,
+    View,
+    judge_of,
+    named_attack,
+    placed,
+    poisoned,
+)
 from securefl.attacks.omniscient import OMNISCIENT
 from securefl.build import Metrics, Process
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
+from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
 from securefl.federation import Client
 from securefl.federation.client import Party
+from securefl.robust import OwnRule
 
 Make = Callable[..., Config]
 OPEN = ("privacy={unit: none}", "secure_aggregation.epoch_rounds=100")
@@ -183,3 +195,21 @@ def test_the_attackers_of_an_attempt_agree_on_one_target_worked_out_once(small: 
     assert calls == [1, 2]
     # Two of three groups say the same, so the median is theirs: 0.1, then 0.2.
     assert np.abs(model - start - 0.3).max() <= 2 * step + 1e-6
+
+
+def test_attackers_who_know_the_rule_know_its_guard_and_a_rule_of_the_callers_own(small: Make) -> None:
+    rows = np.array([[0.1] * 650, [0.2] * 650, [0.3] * 650, [9.0] * 650])
+    encoding = FixedPoint(clip_norm=10.0, bits=16, dim=650, members=3)
+    guarded = judge_of(small(), encoding)(rows)
+    assert guarded == pytest.approx(0.2), "the long row is excluded and uses up the trim"
+    last = OwnRule("last", lambda f: lambda rows, weights: rows[-1].astype(np.float64), lambda f: 1)
+    assert judge_of(small("robust.norm_guard=false"), encoding, last)(rows) == pytest.approx(9.0)
+
+
+def test_attackers_who_know_the_rule_know_the_steps_before_it(small: Make) -> None:
+    rows = np.eye(4, 650)
+    encoding = FixedPoint(clip_norm=10.0, bits=16, dim=650, members=3)
+    clipped = judge_of(small("robust.before=[{kind: clipping, norm: 0.5}]", "robust.rule=mean"), encoding)(
+        rows
+    )
+    assert clipped == pytest.approx(rows.mean(axis=0) / 2)
