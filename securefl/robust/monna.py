@@ -3,7 +3,8 @@
 The R rows and the server's own update make R + 1 vectors; the R + 1 - f nearest to the own one, itself
 included, are averaged.
 
-Edge cases: ties go to the earlier row. With f = 0 it is the mean of all.
+Edge cases: ties go to the earlier row. With f = 0 it is the mean of all. In the paper a node may have waited
+for n - f vectors only, of which it keeps f fewer; the server has all rows that came.
 
 What this file does NOT do: find a trusted vector. Whoever chooses the reference chooses the neighbourhood.
 
