@@ -165,6 +165,18 @@ def play(
     return after, _record(state, talk, groups, combined, None, stopwatch)
 
 
+def advance(setting: Setting, state: State, outcomes: tuple[GroupOutcome, ...]) -> State:
+    """The state after a round whose group sums are known: the server's step, however the sums were made.
+
+    Raises:
+        RoundAbandoned: too few sound rows for the rule; the model would be unchanged.
+    """
+    rows = [row for outcome in outcomes if (row := _row(setting, outcome)) is not None]
+    combined = _combined(setting, state, rows)
+    moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
+    return replace(state, round=state.round + 1, attempt=0, model=model, moments=moments)
+
+
 def cohort(setting: Setting, epoch: int) -> tuple[int, ...]:
     """The clients invited for an epoch: all, or a public draw of `setting.cohort` of them."""
     everyone = setting.roster.ids
