@@ -134,7 +134,7 @@ def part_of_another_round(attacker, client, batch):
 def part_of_another_client(attacker, client, batch):
     other = attacker.chance.choice(sorted(set(attacker.clients) - {client}))
     theirs = batch.get(other) or attacker.passed[other, attacker.case.direction, BENT_ROUND - 1]
-    # Requests to open shares are the same for everybody here, so it is the keys' part that differs or neither.
+    # Requests to open shares are the same for everybody here: only the keys' part can differ, or neither.
     own = split(batch[client])
     places = [place for place in (0, 1) if split(theirs)[place] != own[place]]
     if not places:
