@@ -243,17 +243,17 @@ def _item_bytes(item) -> bytes:
     return item.to_bytes(4, "big") if isinstance(item, int) else record_to_bytes(item)
 
 
-def first_stage(world) -> Advertising:
+def first_stage(world, **changes) -> Advertising:
     """The server of the first group before its first exchange, as `aggregate` sets it up."""
     seen = []
-    world.run(world.wire(on_request=lambda client, step, data: seen.append(data)))
+    world.run(world.wire(on_request=lambda client, step, data: seen.append(data)), **changes)
     request = from_bytes(seen[0])
     return Advertising(Group(request.terms, world.roster, request.evidence, MODEL), (), {})
 
 
-def stages_of(world, wire=None):
+def stages_of(world, wire=None, **changes):
     """Every stage of a round with the replies that lead to the next one, and the last stage: the sum."""
-    state, wire, stages = first_stage(world), wire or world.wire(), []
+    state, wire, stages = first_stage(world, **changes), wire or world.wire(), []
     while not isinstance(state, Summed):
         replies = wire(requests(state))
         stages.append((state, replies))
