@@ -9,7 +9,7 @@ import pytest
 from securefl.crypto import add_masks
 from securefl.crypto.shamir import PRIME, SHARE_BYTES, lagrange_at_zero
 from securefl.errors import GroupAborted, PeerFault, ProtocolError
-from securefl.secagg import Step
+from securefl.secagg import Step, transcript
 from securefl.secagg.graph import graph_of
 from securefl.secagg.masking import pair_sign
 from securefl.secagg.messages import HYBRID, KEY_KIND, SEED_KIND, X25519, UnmaskReply, from_bytes
@@ -108,6 +108,18 @@ def test_an_opening_that_its_dealer_did_not_sign_is_the_holders_fault(played, de
     bent = tuple(change(one) if one.dealer == dealer else one for one in reply.openings)
     with pytest.raises(ProtocolError, match=f"opened another share of {dealer} than {dealer} signed"):
         played.check(replace(reply, openings=bent))
+
+
+def test_a_dealer_that_signed_its_seeds_share_as_that_of_its_key_does_not_get_it_opened(played):
+    keys, hashes = keys_digest(played.state.group, played.state.keys), signed_hashes(played.state)
+    reply = played.opened[10]
+    place = [one.dealer for one in reply.openings].index(DROPPED)
+    one = replace(reply.openings[place], kind=SEED_KIND)
+    signed = transcript.share_hash(keys, SEED_KIND, DROPPED, 10, one.salt, one.share)
+    hashes[DROPPED, 10] = (signed, hashes[DROPPED, 10][1])
+    openings = (*reply.openings[:place], one, *reply.openings[place + 1 :])
+    with pytest.raises(ProtocolError, match="another share"):
+        check_openings(played.state, keys, hashes, replace(reply, openings=openings))
 
 
 def test_another_holders_share_is_not_ones_own(played):
