@@ -1,6 +1,7 @@
 """The messages of the masked sum: a closed union, and the only bytes that cross the trust boundary.
 
-One request and one reply per step. Requests of a running round carry its slot (task, round, attempt);
+They cross it one by one, or two together in an envelope that has a format of its own (`riding`). There is
+one request and one reply per step. Requests of a running round carry its slot (task, round, attempt);
 replies carry their sender and a signature under the step's own domain, over the context digest
 (advertise, share) or the session digest (from the masked vector on).
 

@@ -28,6 +28,8 @@ from securefl.secagg import (
 )
 from securefl.secagg.codec import record_to_bytes
 from securefl.secagg.messages import KEY_KIND, SEED_KIND, MaskReply, UnmaskReply, from_bytes, to_bytes
+from securefl.secagg.server import advance, requests
+from securefl.secagg.stages import Advertising, Group, Summed
 from securefl.secagg.states import SALT_BYTES, open_state, seal_state
 
 TASK, CONFIG, MODEL = b"t" * 32, b"c" * 32, b"model of the round"
@@ -241,6 +243,24 @@ def _item_bytes(item) -> bytes:
     return item.to_bytes(4, "big") if isinstance(item, int) else record_to_bytes(item)
 
 
+def first_stage(world, **changes) -> Advertising:
+    """The server of the first group before its first exchange, as `aggregate` sets it up."""
+    seen = []
+    world.run(world.wire(on_request=lambda client, step, data: seen.append(data)), **changes)
+    request = from_bytes(seen[0])
+    return Advertising(Group(request.terms, world.roster, request.evidence, MODEL), (), {})
+
+
+def stages_of(world, wire=None, **changes):
+    """Every stage of a round with the replies that lead to the next one, and the last stage: the sum."""
+    state, wire, stages = first_stage(world, **changes), wire or world.wire(), []
+    while not isinstance(state, Summed):
+        replies = wire(requests(state))
+        stages.append((state, replies))
+        state = advance(state, replies)
+    return stages, state
+
+
 def build_world(
     sizes=(4,),
     threshold=3,
@@ -300,6 +320,18 @@ def build_world(
 def make_world():
     """Builds a `World`; see `build_world` for its arguments."""
     return build_world
+
+
+@pytest.fixture
+def start():
+    """The function `first_stage`."""
+    return first_stage
+
+
+@pytest.fixture
+def play():
+    """The function `stages_of`."""
+    return stages_of
 
 
 @pytest.fixture

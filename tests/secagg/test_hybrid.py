@@ -7,15 +7,14 @@ from importlib import import_module
 
 import pytest
 
-from securefl.crypto import KeyPair, derive, encapsulate, kem_public, seal
+from securefl.crypto import derive, encapsulate, kem_public, seal
 from securefl.errors import PeerFault, PolicyError
-from securefl.secagg import Step, offers, respond, transcript
+from securefl.secagg import Step, respond, transcript
 from securefl.secagg.codec import record_from_bytes, record_to_bytes
-from securefl.secagg.messages import HYBRID, X25519, AdvertiseReply, PairOffer, from_bytes, to_bytes
+from securefl.secagg.messages import HYBRID, X25519, PairOffer, from_bytes, to_bytes
 
 setup = import_module("securefl.secagg.setup")
 LOWEST, CHEAT, TAKER, HIGHEST = 10, 11, 12, 14  # the lower id of a pair encapsulates
-KEYS = b"k" * 32
 
 
 @pytest.fixture
@@ -175,28 +174,3 @@ def test_a_relayed_offer_that_was_changed_is_refused(hybrid):
         with pytest.raises(PeerFault) as fault:
             respond(hybrid.endpoints[TAKER].member, state, forged, None)
         assert fault.value.culprit == CHEAT
-
-
-def advertised(pair):
-    """What `offer` needs of a holder's key message."""
-    return AdvertiseReply(TAKER, pair.public, pair.public, bytes(32), bytes(64))
-
-
-def test_holder_and_rebuilder_find_the_same_half_and_nobody_else_does():
-    dealer, holder = KeyPair(b"d" * 32, True), KeyPair(b"h" * 32, True)
-    data, half = offers.offer(dealer, KEYS, CHEAT, advertised(holder))
-    assert offers.accept(holder, KEYS, CHEAT, TAKER, data) == half
-    assert offers.recover(dealer, KEYS, CHEAT, TAKER, data) == half
-    stranger = KeyPair(b"s" * 32, True)
-    for get in (offers.accept, offers.recover):
-        with pytest.raises(PeerFault):
-            get(stranger, KEYS, CHEAT, TAKER, data)
-
-
-@pytest.mark.parametrize("place", [(b"j" * 32, CHEAT, TAKER), (KEYS, LOWEST, TAKER), (KEYS, CHEAT, HIGHEST)])
-def test_an_offer_is_bound_to_the_keys_of_the_group_to_dealer_and_to_holder(place):
-    dealer, holder = KeyPair(b"d" * 32, True), KeyPair(b"h" * 32, True)
-    data, _ = offers.offer(dealer, KEYS, CHEAT, advertised(holder))
-    for get, key in ((offers.accept, holder), (offers.recover, dealer)):
-        with pytest.raises(PeerFault):
-            get(key, *place, data)

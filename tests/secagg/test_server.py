@@ -24,29 +24,11 @@ from securefl.secagg.messages import (
 from securefl.secagg.opening import openings_message
 from securefl.secagg.server import advance, requests
 from securefl.secagg.setup import deal_tree
-from securefl.secagg.stages import Advertising, Group, Summed
+from securefl.secagg.stages import Summed
 from securefl.secagg.states import Holding, SharePair
 
 MODEL = b"model of the round"
 ROUND_STEPS = [Step.ADVERTISE, Step.SHARE, Step.MASK, Step.CONFIRM, Step.UNMASK]
-
-
-def start(world):
-    """The server of the first group before its first exchange, as `aggregate` sets it up."""
-    seen = []
-    world.run(world.wire(on_request=lambda client, step, data: seen.append(data)))
-    request = from_bytes(seen[0])
-    return Advertising(Group(request.terms, world.roster, request.evidence, MODEL), (), {})
-
-
-def play(world):
-    """Every stage of an honest round with the replies that lead to the next one."""
-    state, wire, stages = start(world), world.wire(), []
-    while not isinstance(state, Summed):
-        replies = wire(requests(state))
-        stages.append((state, replies))
-        state = advance(state, replies)
-    return stages, state
 
 
 def same(one, other):
@@ -77,7 +59,7 @@ def changed_bytes(data, chance):
 
 
 @pytest.mark.parametrize("members", [3, 2])
-def test_every_changed_byte_of_a_reply_counts_as_that_partys_dropout_and_blames_it(make_world, members):
+def test_every_changed_byte_of_a_reply_counts_as_that_partys_dropout_and_blames_it(make_world, play, members):
     # Three members, threshold two: the sum goes on without the party. Two of two: the group aborts.
     world = make_world(sizes=(members,), threshold=2, length=3)
     chance, tried = random.Random(5), 0
@@ -303,7 +285,7 @@ def secrets_of(world):
 
 @pytest.mark.parametrize("dropped", [(), (11,), (11, 14)])
 def test_nothing_that_reaches_the_server_holds_a_plain_vector_or_both_secrets_of_one_client(
-    make_world, dropped
+    make_world, start, dropped
 ):
     world = make_world(sizes=(6,), threshold=4, length=8)
     secrets, on_request = secrets_of(world)

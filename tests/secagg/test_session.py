@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter, defaultdict
+from itertools import product
 
 import numpy as np
 import pytest
 
+from securefl.crypto import add_masks
 from securefl.errors import ConfigError
-from securefl.secagg import Step, aggregate
-from securefl.secagg.messages import AdvertiseReply, from_bytes
+from securefl.secagg import Step, aggregate, masking, server
+from securefl.secagg.messages import (
+    HYBRID,
+    X25519,
+    AdvertiseReply,
+    MaskReply,
+    ShareReply,
+    UnmaskReply,
+    from_bytes,
+)
 
 
 @pytest.mark.parametrize("ring_bits", [1, 19, 32, 33, 64])
@@ -89,19 +100,87 @@ def test_bytes_are_counted_per_client(make_world):
     }
 
 
-def test_keys_and_vectors_are_fresh_in_every_round_and_attempt(make_world):
-    world = make_world()
-    wire = world.wire()
-    for round in range(1, 13):
-        for attempt in range(2):
-            world.run(wire, round=round, attempt=attempt)
-    replies = [from_bytes(reply) for _, _, _, reply in wire.heard]
-    advertised = [reply for reply in replies if isinstance(reply, AdvertiseReply)]
-    publics = {key for reply in advertised for key in (reply.channel_public, reply.mask_public)}
-    assert len(advertised) == 12 * 2 * 4
-    assert len(publics) == 2 * len(advertised)
-    vectors = [reply for _, step, _, reply in wire.heard if step.step == Step.MASK]
-    assert len(set(vectors)) == len(vectors)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("rounds", "agreement"),
+    [
+        (6, X25519),
+        (3, HYBRID),
+        pytest.param(1000, X25519, marks=pytest.mark.slow),
+        pytest.param(100, HYBRID, marks=pytest.mark.slow),
+    ],
+)
+def test_keys_seeds_shares_masks_and_vectors_are_fresh_in_every_round_and_attempt(
+    make_world, monkeypatch, rounds, agreement
+):
+    # Rounds are repeated in pairs of attempts, and the vectors are the same every time: only masks differ.
+    members, attempts = 4, 2
+    world, used = make_world(length=8, ring_bits=32, agreement=agreement), spied_seeds(monkeypatch)
+    slots, seen = rounds * attempts, Counter()
+    seen_values = defaultdict(set)
+
+    def note(client, step, data):
+        values = list(fresh_values(from_bytes(data)))
+        if step.step == Step.ADVERTISE:
+            values.append(("self-mask seed", world.endpoints[client].opened(step.context).seed))
+        for what, value in values:
+            seen[what] += 1
+            seen_values[what].add(value)
+        return data
+
+    for round, attempt in product(range(1, rounds + 1), range(attempts)):
+        wire = world.wire(on_reply=note)
+        (outcome,) = world.run(wire, round=round, attempt=attempt, agreement=agreement)
+        assert outcome.survivors == outcome.members
+        for endpoint in world.endpoints.values():
+            endpoint.answers.clear()
+            endpoint.states.clear()
+    one_each, one_per_holder = slots * members, slots * members * members
+    assert seen == {
+        "public key": 2 * one_each,
+        "seed commitment": one_each,
+        "self-mask seed": one_each,
+        "share hash": 2 * one_per_holder,
+        "box": one_per_holder - one_each,
+        "masked vector": one_each,
+        "opened share": one_per_holder,
+    }
+    assert {what: len(values) for what, values in seen_values.items()} == seen, "pairwise distinct"
+    # A member's own mask is added once by it and once by the server; that of a pair by both of its ends.
+    pairs = members * (members - 1) // 2
+    assert Counter(used.values()) == {(-1, 1): slots * (members + pairs)}
+
+
+def fresh_values(reply):
+    """What may never occur twice in a reply, with a name for each kind."""
+    match reply:
+        case AdvertiseReply():
+            yield from (("public key", one) for one in (reply.channel_public, reply.mask_public))
+            yield "seed commitment", reply.seed_commitment
+        case ShareReply():
+            yield from (
+                ("share hash", one) for deal in reply.deals for one in (deal.key_hash, deal.seed_hash)
+            )
+            yield from (("box", deal.box) for deal in reply.deals if deal.box)
+        case MaskReply():
+            yield "masked vector", bytes(reply.vector)
+        case UnmaskReply():
+            yield from (("opened share", opening.share) for opening in reply.openings)
+
+
+def spied_seeds(monkeypatch):
+    """By seed of every mask that members or server add from now on: the signs that it was added with."""
+    used = {}
+
+    def spy(words, seeds):
+        seeds = list(seeds)
+        for seed, sign in seeds:
+            used[seed] = tuple(sorted((*used.get(seed, ()), sign)))
+        add_masks(words, seeds)
+
+    for module in (masking, server):
+        monkeypatch.setattr(module, "add_masks", spy)
+    return used
 
 
 def test_a_masked_vector_is_uniform_on_the_ring(make_world):
