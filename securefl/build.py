@@ -322,7 +322,7 @@ def _process(
     config = terms.config
     stopwatch = Stopwatch()
     learner, initial = build_learner(terms, model)
-    setting = _setting(terms, enrolment.roster, run)
+    setting = build_setting(terms, enrolment.roster, run)
     engine: Engine
     if config.engine.kind == "processes":
         hosts = partial(_hosts, configuration.dump(config), enrolment, source, path, run)
@@ -334,7 +334,8 @@ def _process(
     return Process(terms, setting, learner, initial, engine, store, source.private, stopwatch, closing)
 
 
-def _setting(terms: Terms, roster: Roster, run: str) -> Setting:
+def build_setting(terms: Terms, roster: Roster, run: str) -> Setting:
+    """What the server holds constant over a run."""
     config = terms.config
     secagg, robust, server = config.secure_aggregation, config.robust, config.server
     return Setting(
@@ -360,6 +361,7 @@ def _setting(terms: Terms, roster: Roster, run: str) -> Setting:
         rounds=server.rounds,
         max_dropout=secagg.dropout_bound,
         agreement=secagg.agreement,
+        before=robust.steps,
     )
 
 
@@ -385,21 +387,28 @@ def build_clients(
     return {
         client: Client(
             member=Member(client, Identity.from_bytes(enrolment.keys[client]), roster, policy, source),
-            contribution=LocalUpdate(
-                client=client,
-                trainer=learner,
-                examples=terms.dataset.train.take(terms.shares[client]),
-                encoding=terms.encoding,
-                weight=terms.weights[client],
-                randomness=source,
-                stopwatch=stopwatch,
-            ),
+            contribution=local_update(terms, client, source, learner, stopwatch),
             store=store,
             charge=charge,
             stopwatch=stopwatch,
         )
         for client in (roster.ids if only is None else only)
     }
+
+
+def local_update(
+    terms: Terms, client: int, source: Randomness, learner: Learner, stopwatch: Stopwatch
+) -> LocalUpdate:
+    """The honest contribution of one client."""
+    return LocalUpdate(
+        client=client,
+        trainer=learner,
+        examples=terms.dataset.train.take(terms.shares[client]),
+        encoding=terms.encoding,
+        weight=terms.weights[client],
+        randomness=source,
+        stopwatch=stopwatch,
+    )
 
 
 def client_policy(terms: Terms, roster: Roster, run: str) -> Policy:

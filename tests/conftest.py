@@ -1,10 +1,12 @@
-"""Shared by all tests: one small federation that trains in well under a second per round."""
+"""Shared by all tests: a federation that trains in well under a second per round, an arena of seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import yaml
 
 from securefl import config as configuration
 from securefl.config import Config
@@ -32,3 +34,44 @@ def small() -> Callable[..., Config]:
         return configuration.parse(SMALL, overrides)
 
     return make
+
+
+ARENA_RUN = """
+version: 1
+seed: 3
+data: {kind: digits, test_fraction: 0.5, partition: {kind: iid}}
+clients: 6
+model: {kind: linear}
+training: {local_steps: 1, learning_rate: 1.0, sample_rate: 0.3, expected_batch: 40}
+privacy: {unit: none}
+secure_aggregation: {masking: false, group_size: 1, threshold: 1, clip_norm: 10.0, bits: 24, epoch_rounds: 9}
+robust: {rule: mean, max_malicious: 0}
+server: {rounds: 2}
+"""
+AXES = {
+    "version": 1,
+    "name": "tiny",
+    "config": "run.yaml",
+    "attacks": [{"name": "foe", "strength": 50.0}, {"name": "label_flip"}],
+    "defences": [
+        {"name": "mean", "robust": {"rule": "mean", "max_malicious": 1, "norm_guard": False}},
+        {"name": "median", "robust": {"rule": "median", "max_malicious": 1, "norm_guard": False}},
+    ],
+    "heterogeneity": [{"kind": "iid"}],
+    "attackers": [1],
+    "seeds": [0, 1],
+}
+
+
+@pytest.fixture
+def arena_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the tiny arena and its run; keyword arguments replace keys, None removes one."""
+
+    def write(**changes: object) -> Path:
+        (tmp_path / "run.yaml").write_text(ARENA_RUN)
+        values = {key: value for key, value in {**AXES, **changes}.items() if value is not None}
+        path = tmp_path / "arena.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return path
+
+    return write

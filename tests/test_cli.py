@@ -24,8 +24,9 @@ from securefl.errors import DataError, LedgerError
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "configs"
 QUICKSTART = str(EXAMPLES / "quickstart.yaml")
+RUNS = sorted(path for path in EXAMPLES.glob("*.yaml") if not path.stem.startswith("arena"))
 SHORT = ("--set", "server.rounds=2", "--set", "simulation.dropout=0.0", "--set", "name=short")
-COMMANDS = ("run", "resume", "check", "budget", "init", "schema", "report", "evaluate")
+COMMANDS = ("run", "resume", "check", "budget", "init", "schema", "report", "evaluate", "arena")
 
 
 def securefl(*words: object) -> Result:
@@ -174,12 +175,12 @@ def test_init_knows_its_templates_and_the_nearest_name() -> None:
 
 
 def test_the_templates_are_the_example_configs() -> None:
-    assert templates() == sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
-    for path in EXAMPLES.glob("*.yaml"):
+    assert templates() == [path.stem for path in RUNS]
+    for path in RUNS:
         assert template_text(path.stem) == path.read_text(encoding="utf-8"), path.name
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_every_example_config_passes_check(path: Path) -> None:
     config = configuration.load(path)
     assert config.name == path.stem

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from securefl import config as configuration
 from securefl.errors import ConfigError, NotAvailable, SecureFLError
+from securefl.robust import Before
 
 QUICKSTART = Path(__file__).parent.parent / "examples" / "configs" / "quickstart.yaml"
 TEXT = QUICKSTART.read_text(encoding="utf-8")
@@ -79,6 +80,30 @@ ONE_KEY = (
     broken("secure_aggregation.bits=40", path="secure_aggregation.bits", says=("of at most 32, got 40",)),
     broken("secure_aggregation.masking=1", path="secure_aggregation.masking", says=("true or false, got 1",)),
     broken("robust.rule=trimed_mean", path="robust.rule", says=("got 'trimed_mean'", "'trimmed_mean'?")),
+    broken("robust.rule=centered_clipping", path="robust.rule", says="did you mean 'centred_clipping'?"),
+    broken(
+        "robust.before=clipping", path="robust.before", says=("expected a list", "'clipping'", "`before: [")
+    ),
+    broken("robust.before=[clipping]", path="robust.before.0", says=("a section", "'clipping'")),
+    broken("robust.before=[{kind: clip}]", path="robust.before.0.kind", says=("'clip'", "mean 'clipping'?")),
+    broken(
+        "robust.before=[{kind: nearest_neighbours}, {kind: clipping}]",
+        path="robust.before.1.norm",
+        says=("the L2 norm that no row passes", "got nothing", "`norm: 0.5`"),
+    ),
+    broken(
+        "robust.before=[{kind: bucketing, size: 1}]", path="robust.before.0.size", says=("at least 2, got 1",)
+    ),
+    broken(
+        "robust.before=[{kind: quantile_clipping, quantile: 1.0}]",
+        path="robust.before.0.quantile",
+        says=("below 1, got 1.0",),
+    ),
+    broken(
+        "robust.before=[{kind: clipping, norm: 1, quantile: 0.5}]",
+        path="robust.before.0.quantile",
+        says=("a key that robust.before.0 has", "'quantile' with 0.5"),
+    ),
     broken("server.rounds=0", path="server.rounds", says=("of at least 1, got 0", "`rounds: 30`")),
     broken(
         "server.optimizer.kind=adamw", path="server.optimizer.kind", says=("'adamw'", "did you mean 'adam'?")
@@ -181,6 +206,49 @@ SEVERAL_KEYS = (
         "robust={rule: mean, max_malicious: 3}", path="robust.max_malicious", says=("fewer than the 3", "3;")
     ),
     broken(
+        "robust.rule=krum",
+        path="robust.max_malicious",
+        says=(
+            "expected 2 f + 3 = 5 groups",
+            "got 3",
+            "use geometric_median or trimmed_mean, for which 3 are",
+        ),
+    ),
+    broken(
+        "robust.rule=multi_krum", path="robust.max_malicious", says=("2 f + 3 = 5", "use geometric_median")
+    ),
+    broken(
+        "robust={rule: bulyan, max_malicious: 2}",
+        "clients=40",
+        path="robust.max_malicious",
+        says=("4 f + 3 = 11 groups", "got 10", "for which 5 are enough", "lower f to 1"),
+    ),
+    broken(
+        "robust.before=[{kind: bucketing, size: 2}]",
+        path="robust.max_malicious",
+        says=("2 f + 1 rows behind bucketing = 5 groups", "got 3", "leave out robust.before"),
+    ),
+    broken(
+        "robust={rule: mean, max_malicious: 2, before: [{kind: nearest_neighbours}]}",
+        path="robust.max_malicious",
+        says=("1 rows behind nearest_neighbours = 5 groups", "got 3", "leave out robust.before"),
+    ),
+    broken(
+        "robust.before=[{kind: clipping, norm: 3.0}]",
+        path="robust.before.0.norm",
+        says=("below secure_aggregation.clip_norm = 3, got 3", "clips nothing", "remove the step"),
+    ),
+    broken(
+        "robust={rule: median, max_malicious: 0, before: [{kind: nearest_neighbours}]}",
+        path="robust.before.0",
+        says=("max_malicious of at least 1", "becomes the mean"),
+    ),
+    broken(
+        "robust={rule: mean, max_malicious: 0, before: [{kind: bucketing, size: 2}]}",
+        path="robust.before.0",
+        says=("robust rule behind bucketing", "'mean'", "use geometric_median"),
+    ),
+    broken(
         "privacy.budget=4", path="privacy.budget", says=("privacy.epsilon = 8", "got 4", "raise the budget")
     ),
     broken(
@@ -214,12 +282,14 @@ REFUSED_ON_PURPOSE = (
     ),
     broken("engine.kind=ray", path="engine.kind", says=("'ray'", "later", "in_process"), error=NotAvailable),
     broken(
-        "robust.rule=krum",
+        "robust.rule=fltrust",
         path="robust.rule",
-        says=("'krum'", "single updates", "median"),
-        error=NotAvailable,
+        says=("'fltrust'", "root data", "securefl.robust.combine", "use geometric_median"),
     ),
-    broken("robust.rule=bulyan", path="robust.rule", says=("'bulyan'", "later version"), error=NotAvailable),
+    broken("robust.rule=monna", path="robust.rule", says=("'monna'", "computes itself", "geometric_median")),
+    broken(
+        "robust.rule=norm_clipping", path="robust.rule", says=("a step before a rule", "before: [{kind: clip")
+    ),
     broken("lora={rank: 8}", path="lora", says=("{'rank': 8}", "later", "Remove"), error=NotAvailable),
     broken("task=causal_lm", path="task", says=("'causal_lm'", "later", "Remove"), error=NotAvailable),
     broken(
@@ -351,6 +421,43 @@ def test_without_masks_groups_of_one_are_classical_robust_learning() -> None:
     assert config.groups == 12
 
 
+@pytest.mark.parametrize(
+    ("rule", "factor", "beyond"),
+    [
+        ("geometric_median", 2, 1),
+        ("centred_clipping", 2, 1),
+        ("krum", 2, 3),
+        ("multi_krum", 2, 3),
+        ("bulyan", 4, 3),
+    ],
+)
+@pytest.mark.parametrize("masking", [True, False])
+def test_a_rule_is_accepted_from_its_own_bound_on_with_masks_and_without(
+    rule: str, factor: int, beyond: int, masking: bool
+) -> None:
+    for f in (1, 2):
+        needed = factor * f + beyond
+        for groups, fits in ((needed - 1, False), (needed, True)):
+            overrides = (
+                f"clients={3 * groups}",
+                f"secure_aggregation={{masking: {str(masking).lower()}, group_size: 3, threshold: 2, "
+                "clip_norm: 1.0}}".replace("}}", "}"),
+                f"robust={{rule: {rule}, max_malicious: {f}}}",
+            )
+            if fits:
+                assert configuration.parse(TEXT, overrides).groups == needed
+            else:
+                with pytest.raises(ConfigError, match=f"= {needed} groups or more for {rule}"):
+                    configuration.parse(TEXT, overrides)
+
+
+def test_the_steps_before_a_rule_come_in_the_order_of_the_file() -> None:
+    steps = "[{kind: quantile_clipping, quantile: 0.5}, {kind: nearest_neighbours}]"
+    config = configuration.parse(TEXT, [f"robust.before={steps}"])
+    assert config.robust.steps == (Before("quantile_clipping", 0.5), Before("nearest_neighbours"))
+    assert configuration.parse(TEXT).robust.steps == ()
+
+
 def test_the_largest_cap_that_the_ring_holds_is_accepted_and_one_more_is_refused() -> None:
     largest = (2**63 - 1) // 4  # a signed ring of 64 bits holds the weights of a group of 4
 
@@ -376,6 +483,11 @@ def test_a_config_built_in_python_is_checked_too() -> None:
 
 VARIANTS = (
     (),
+    (
+        "clients=40",
+        "robust={rule: multi_krum, max_malicious: 1, before: [{kind: bucketing, size: 2}, "
+        "{kind: clipping, norm: 1.5}, {kind: quantile_clipping, quantile: 0.5}, {kind: nearest_neighbours}]}",
+    ),
     ("privacy={unit: none}", "secure_aggregation.masking=false"),
     ("server.optimizer={kind: yogi, learning_rate: 0.03}", "server.weights={kind: examples, cap: 50}"),
     ("participation={kind: sample, cohort: 12}", "clients=40", "engine={kind: processes}"),

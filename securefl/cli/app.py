@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from securefl.cli.arena import arena
 from securefl.cli.planning import budget, check
 from securefl.cli.results import evaluate, report
 from securefl.cli.running import resume, run
@@ -25,7 +26,7 @@ app = typer.Typer(
     # A traceback with local variables could print keys or data.
     pretty_exceptions_enable=False,
 )
-for command in (run, resume, check, budget, init, schema, report, evaluate):
+for command in (run, resume, check, budget, init, schema, report, evaluate, arena):
     app.command(epilog=EPILOG)(command)
 
 

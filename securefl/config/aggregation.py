@@ -1,4 +1,4 @@
-"""The sections on what happens to updates: secure aggregation, robust rule, server, simulation, engine."""
+"""The sections on what happens to updates: secure aggregation, server, simulation, engine."""
 
 from __future__ import annotations
 
@@ -76,26 +76,6 @@ class SecureAggregation(Section):
             ConfigError: so many members cannot keep what is asked.
         """
         return shape(members, self.threshold, self.max_colluding, self.dropout_bound)
-
-
-class Robust(Section):
-    """What is done with the group means against malicious clients."""
-
-    rule: Annotated[
-        Literal["mean", "trimmed_mean", "median"],
-        doc("How group means become one update; mean bounds no malicious client.", "trimmed_mean"),
-    ]
-    max_malicious: Annotated[
-        Whole,
-        doc(
-            "f: malicious clients to survive, and rows trimmed per side; 2 f + 1 groups at least.",
-            1,
-            "clients",
-        ),
-    ]
-    norm_guard: Annotated[
-        bool, doc("Whether group means longer than honest ones can be are excluded.", True)
-    ] = True
 
 
 class Sgd(Section):

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from securefl.config.robustness import check_robust
 from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
-from securefl.robust import rows_needed
 from securefl.secagg import MAX_COMPLETE, check_threshold, smallest_threshold
 from securefl.training.shapes import ModelSpec
 
@@ -39,7 +39,7 @@ def check(config: Config) -> None:
     _check_budget(config)
     _check_cohort(config)
     _check_groups(config)
-    _check_trim(config)
+    check_robust(config)
     _check_weights(config)
 
 
@@ -149,25 +149,6 @@ def _check_threshold_given(config: Config) -> None:
             f"expected nothing for groups above {MAX_COMPLETE} members, got {secagg.threshold}; leave it "
             "out: it follows from max_colluding and max_dropout",
             _THRESHOLD,
-        )
-
-
-def _check_trim(config: Config) -> None:
-    robust = config.robust
-    needed = rows_needed(robust.rule, robust.max_malicious)
-    if config.groups < needed:
-        raise ConfigError(
-            f"expected 2 f + 1 = {needed} groups or more for {robust.rule}, f = {robust.max_malicious} "
-            f"malicious clients, got {config.groups} ({config.cohort_size} clients in groups of "
-            f"{config.secure_aggregation.group_size}); make the groups smaller, lower f, or use rule 'mean' "
-            "with max_malicious 0, which bounds no malicious client",
-            "robust.max_malicious",
-        )
-    if robust.rule == "mean" and robust.max_malicious >= config.groups:
-        raise ConfigError(
-            f"expected fewer than the {config.groups} groups, got {robust.max_malicious}; rule 'mean' "
-            "survives only groups that the norm guard excludes, and one must remain. Lower it",
-            "robust.max_malicious",
         )
 
 

@@ -48,7 +48,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         NotAvailable: it asks for something of a later version.
     """
     file = Path(path)
-    tree = _anchored(_mapping(plain_yaml.read(_read(file))), file.resolve().parent)
+    tree = _anchored(read_mapping(file), file.resolve().parent)
     for text in overrides:
         tree = _anchored(_override(tree, text), Path.cwd())
     return _build(tree)
@@ -82,6 +82,15 @@ def schema() -> dict[str, object]:
     """JSON Schema of a config, for editors."""
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "securefl config"}
     return {**Config.model_json_schema(), **head}
+
+
+def read_mapping(file: Path) -> Tree:
+    """The sections of a YAML file of plain values, not validated.
+
+    Raises:
+        ConfigError: unreadable, too large, not plain YAML, or no mapping.
+    """
+    return _mapping(plain_yaml.read(_read(file)))
 
 
 def _values(config: Config) -> Tree:

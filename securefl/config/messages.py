@@ -71,6 +71,9 @@ def locate(location: Sequence[int | str], root: type[BaseModel]) -> Place:
             sections = (tagged[0],)
             continue
         path.append(str(part))
+        if isinstance(part, int):
+            field = None
+            continue  # an item of a list: its sections are the list's
         section = sections[0] if sections else None
         field = section.model_fields.get(str(part)) if section else None
         sections = _sections(field.annotation) if field else ()
@@ -140,7 +143,7 @@ def _advice(place: Place) -> str:
 def _sections(annotation: object) -> tuple[type[BaseModel], ...]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return (annotation,)
-    if get_origin(annotation) is None or get_origin(annotation) is tuple:
+    if get_origin(annotation) is None:
         return ()
     return tuple(found for part in get_args(annotation) for found in _sections(part))
 

@@ -24,10 +24,6 @@ LATER_KEYS = {
     "one server, with groups",
 }
 
-_SINGLE_UPDATES = (
-    "comes with a later version, and needs to see single updates or their distances: under masks the server "
-    "has group means only. Use mean, trimmed_mean or median"
-)
 _FLOWER = "comes with a later version; use in_process, or processes on one machine"
 
 LATER_VALUES: Mapping[str, Mapping[str, str]] = {
@@ -39,27 +35,19 @@ LATER_VALUES: Mapping[str, Mapping[str, str]] = {
         ("lora", "causal_lm", "transformer"),
         "language models come with a later version; use linear, mlp or cnn",
     ),
-    "robust.rule": dict.fromkeys(
-        (
-            "krum",
-            "multi_krum",
-            "bulyan",
-            "geometric_median",
-            "centered_clipping",
-            "centred_clipping",
-            "monna",
-            "norm_clipping",
-            "fltrust",
-        ),
-        _SINGLE_UPDATES,
-    ),
 }
 
 _GAUSSIAN = (
     "the Gaussian-DP approximation falls below the true epsilon, so it is no guarantee and is never offered; "
     "use pld (tight) or rdp"
 )
+_OWN_UPDATE = (
+    "it compares with an update that the server computes itself on root data, which a run does not have. In "
+    "Python, pass reference= to securefl.robust.combine; here use geometric_median, which needs none"
+)
+_STEP = "it is a step before a rule. Write `before: [{kind: clipping, norm: 0.5}]` under robust, and a rule"
 WRONG_VALUES: Mapping[str, Mapping[str, str]] = {
+    "robust.rule": {"fltrust": _OWN_UPDATE, "monna": _OWN_UPDATE, "norm_clipping": _STEP, "clipping": _STEP},
     "privacy.accountant": {"gdp": _GAUSSIAN, "gaussian": _GAUSSIAN},
 }
 

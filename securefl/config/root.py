@@ -13,8 +13,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from securefl.config import consistency
-from securefl.config.aggregation import Engine, InProcess, Robust, SecureAggregation, Server, Simulation
+from securefl.config.aggregation import Engine, InProcess, SecureAggregation, Server, Simulation
 from securefl.config.learning import AllParticipate, Data, Model, Participation, Privacy, Training
+from securefl.config.robustness import Robust
 from securefl.config.section import Count, Section, Seed, doc
 
 

@@ -27,9 +27,10 @@ from securefl.encoding import FixedPoint
 from securefl.errors import GroupAborted, ProtocolError, RoundAbandoned
 from securefl.federation.contribution import MODEL_DTYPE
 from securefl.federation.optimizer import Moments, ServerOptimizer, Vector, initial_moments, step
+from securefl.federation.order import bucket_order
 from securefl.federation.record import GroupRecord, GroupStatus, RoundRecord
 from securefl.federation.stopwatch import Stopwatch
-from securefl.robust import Combined, combine, sound_rows
+from securefl.robust import Before, Combined, combine, sound_rows
 from securefl.secagg import (
     X25519,
     Draw,
@@ -62,7 +63,7 @@ class Setting:
         cohort: clients drawn per epoch, or None for all.
         seed: the public experiment seed; it draws cohorts, nothing secret.
         rule: name of the robust rule over group means.
-        max_malicious: f, rows that the rule trims per side.
+        max_malicious: f, rows that the rule is sized for.
         norm_guard: whether a group mean above the provable bound is excluded.
         optimizer: the server's step.
         weights: `uniform`, `public` (then `public_weights`) or `examples` (a masked coordinate).
@@ -71,6 +72,7 @@ class Setting:
         rounds: rounds of the run; after the last one nobody is asked for keys.
         max_dropout: largest part of a group that may be missing from its sum, or None.
         agreement: X25519 or HYBRID.
+        before: steps before the rule, by name.
     """
 
     task: bytes
@@ -95,6 +97,7 @@ class Setting:
     rounds: int
     max_dropout: Fraction | None = None
     agreement: int = X25519
+    before: tuple[Before, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ def play(
             outcomes = aggregate(plan, model_bytes, talk.timed(stopwatch), early=early, ahead=ahead)
         with stopwatch.measure("rule"):
             rows = [row for outcome in outcomes if (row := _row(setting, outcome)) is not None]
-            combined = _combined(setting, rows)
+            combined = _combined(setting, state, rows)
             moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
     except (RoundAbandoned, GroupAborted) as reason:
         groups = _group_records(setting, outcomes, rows)
@@ -158,6 +161,18 @@ def play(
     early_keys = {} if ahead is None else ahead.keys
     after = replace(state, round=state.round + 1, attempt=0, model=model, moments=moments, early=early_keys)
     return after, _record(state, talk, groups, combined, None, stopwatch)
+
+
+def advance(setting: Setting, state: State, outcomes: tuple[GroupOutcome, ...]) -> State:
+    """The state after a round whose group sums are known: the server's step, however the sums were made.
+
+    Raises:
+        RoundAbandoned: too few sound rows for the rule; the model would be unchanged.
+    """
+    rows = [row for outcome in outcomes if (row := _row(setting, outcome)) is not None]
+    combined = _combined(setting, state, rows)
+    moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
+    return replace(state, round=state.round + 1, attempt=0, model=model, moments=moments)
 
 
 def cohort(setting: Setting, epoch: int) -> tuple[int, ...]:
@@ -250,8 +265,8 @@ class _Row:
     lied: bool = False
 
 
-def _combined(setting: Setting, rows: list[_Row]) -> Combined:
-    if not rows:
+def _combined(setting: Setting, state: State, rows: list[_Row]) -> Combined:
+    if not rows or state.draw is None:
         raise RoundAbandoned("no group finished, so there is nothing to combine; the model is unchanged")
     return combine(
         setting.rule,
@@ -259,6 +274,8 @@ def _combined(setting: Setting, rows: list[_Row]) -> Combined:
         np.stack([row.mean for row in rows]),
         np.array([row.weight for row in rows]),
         setting.encoding.norm_bound if setting.norm_guard else None,
+        setting.before,
+        bucket_order(state.draw.seed, state.round + 1, state.attempt),
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import ceil, comb, log2
 
 from securefl.config import Config
+from securefl.guarantee.rules import at_the_limit, bears, steps_text
 from securefl.guarantee.terms import Terms
 from securefl.robust import rows_needed
 from securefl.secagg import Shape, split_probability
@@ -144,7 +145,7 @@ def _split(config: Config, shape: Shape) -> str:
 
 
 def _robust_lines(terms: Terms) -> list[str]:
-    robust, groups = terms.config.robust, terms.config.groups
+    robust = terms.config.robust
     guard = "The norm guard is off: an oversized update reaches the rule."
     if robust.norm_guard:
         guard = (
@@ -153,24 +154,17 @@ def _robust_lines(terms: Terms) -> list[str]:
         )
     if robust.rule == "mean":
         return [
-            "Rule: mean. It bounds nothing against a malicious client within the clip norm: one such client "
-            "moves the model as far as the norm allows.",
+            f"Rule: mean{steps_text(terms.config)}. It bounds nothing against a malicious client within the "
+            "clip norm: one such client moves the model as far as the norm allows.",
             guard,
         ]
-    f = robust.max_malicious
-    needed = rows_needed(robust.rule, f)
     lines = [
-        f"Rule: {robust.rule} over {groups} group means. With at most f = {f} malicious clients and at least "
-        f"{needed} finished groups every coordinate of the update stays within the honest group means.",
+        bears(terms.config),
         guard,
         "One malicious client can spoil or stall its whole group, every round, anonymously.",
     ]
-    if groups == needed:
-        lines.append(
-            f"{groups} groups are the least that f = {f} needs: the rule is then the bare median, one group "
-            "lost to dropouts abandons the round, and one attacker more than declared may steer the model."
-        )
-    return lines
+    limit = at_the_limit(terms.config)
+    return lines if limit is None else [*lines, limit]
 
 
 def _dropout_lines(terms: Terms) -> list[str]:
@@ -201,7 +195,7 @@ def abandon_probability(config: Config) -> float:
     secagg, drop = config.secure_aggregation, config.simulation.dropout
     fewest = secagg.shape(secagg.group_size).survivors
     lost = 1.0 - _binomial_tail(secagg.group_size, 1.0 - drop, fewest)
-    needed = rows_needed(config.robust.rule, config.robust.max_malicious, 0)
+    needed = rows_needed(config.robust.rule, config.robust.max_malicious, before=config.robust.steps)
     return 1.0 - _binomial_tail(config.groups, 1.0 - lost, needed)
 
 

@@ -4,7 +4,8 @@ It reads what the run wrote (and nothing else), computes no guarantee of its own
 package that imports matplotlib.
 """
 
+from securefl.report.heat_map import heat_map
 from securefl.report.page import render, write
 from securefl.report.record import RunRecord, read
 
-__all__ = ["RunRecord", "read", "render", "write"]
+__all__ = ["RunRecord", "heat_map", "read", "render", "write"]

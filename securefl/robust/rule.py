@@ -34,3 +34,17 @@ def expect_rows(rows: NDArray[np.floating], needed: int) -> None:
         raise RoundAbandoned(
             f"expected at least {needed} rows for the robust rule, got {rows.shape[0]}; plan more groups"
         )
+
+
+def expect_malicious(max_malicious: int) -> None:
+    """Return if `max_malicious` can be a number of rows."""
+    if max_malicious < 0:
+        raise ValueError(f"expected at least 0 malicious rows, got {max_malicious}")
+
+
+def expect_reference(rows: NDArray[np.floating], reference: NDArray[np.floating]) -> None:
+    """Return if `reference` is a finite vector as long as the rows."""
+    if reference.shape != rows.shape[1:]:
+        raise ValueError(f"expected a reference of shape {rows.shape[1:]}, got {reference.shape}")
+    if not np.isfinite(reference).all():
+        raise ValueError("expected a finite reference, got NaN or infinite coordinates")

@@ -2,7 +2,7 @@
 
 Rules kept here:
 - Every row counts once; weights are not read, so nobody buys influence with a claimed size.
-- Columns are sorted in blocks that stay in the cache, each laid out contiguously, in float64.
+- Columns are sorted in blocks that stay in the cache, in the rows' own type; means are taken in float64.
 
 What this file does NOT do: keep correlations between coordinates, or accuracy near its bound, where it
 is the bare median. A coordinate that is skewed among honest rows is biased without any attack.
@@ -15,9 +15,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from securefl.robust.blocks import blocks
+from securefl.robust.ordering import ranked
 from securefl.robust.rule import Rule, expect_rows
-
-_BLOCK_BYTES = 1 << 18
 
 
 def trimmed_mean(trim: int) -> Rule:
@@ -50,11 +50,10 @@ def middle_mean(rows: NDArray[np.floating], trim: int) -> NDArray[np.float64]:
     """
     expect_rows(rows, 2 * trim + 1)
     count, dim = rows.shape
+    exact = rows if rows.dtype in (np.float32, np.float64) else rows.astype(np.float64)
     middle = np.empty(dim, dtype=np.float64)
-    width = max(1, _BLOCK_BYTES // (8 * count))
-    for start in range(0, dim, width):
-        # A copy always (one row, one column and float64 would be a view), then sorted in place.
-        columns = np.array(rows[:, start : start + width].T, dtype=np.float64, order="C")
-        columns.sort(axis=1)
-        columns[:, trim : count - trim].mean(axis=1, out=middle[start : start + width])
+    ones = np.ones(count - 2 * trim)
+    for block in blocks(count, dim, exact.itemsize):
+        middle[block] = ones @ ranked(exact[:, block], trim, count - trim).astype(np.float64)
+    middle /= count - 2 * trim
     return middle

@@ -106,7 +106,7 @@ class Learner:
             # Opacus' hooks sit on the first layer too, whose input needs no gradient; torch remarks on it.
             warnings.filterwarnings("ignore", message="Full backward hook is firing")
             # For dropout only; noise and Poisson draws never come from torch.
-            torch.manual_seed(int.from_bytes(sampling.take(7), "big"))
+            self._seed(int.from_bytes(sampling.take(7), "big"))
             update = self._walk(vector, examples, sampling, noise)
         if [each._version for each in frozen] != versions:
             raise PrivacyError("a frozen parameter was written during training; freeze it or train it")
@@ -167,6 +167,12 @@ class Learner:
             if not update[offset : offset + parameter.numel()].any():
                 raise PrivacyError(f"parameter {name!r} did not move although its gradient carries noise")
             offset += parameter.numel()
+
+    def _seed(self, seed: int) -> None:
+        # Not torch.manual_seed: without a GPU it queues the seed and a stack trace for one, every time.
+        torch.default_generator.manual_seed(seed)
+        if self._device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _cuda_devices(self) -> list[torch.device]:
         return [self._device] if self._device.type == "cuda" else []

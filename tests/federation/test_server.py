@@ -15,8 +15,10 @@ from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.errors import DataError
 from securefl.federation import Client, Party, Prepared, RoundRecord, State, initial_state, play
+from securefl.federation.order import bucket_order
 from securefl.federation.server import cohort
 from securefl.federation.stopwatch import Stopwatch
+from securefl.robust import Before, combine
 
 Make = Callable[..., Config]
 FAST = ("privacy={unit: none, spare_releases: 1}",)
@@ -85,6 +87,26 @@ def test_the_next_model_is_the_trimmed_mean_of_the_group_means(small: Make) -> N
     assert (record.status, record.rows_used, record.dropped) == ("done", 3, ())
     assert record.update_norm == pytest.approx(middle * np.sqrt(650), rel=1e-2)
     assert (state.round, state.attempt, state.spares_used) == (1, 0, 0)
+
+
+def test_steps_come_before_the_rule_and_a_round_that_is_played_again_finds_the_same_buckets(
+    small: Make,
+) -> None:
+    steps = "[{kind: bucketing, size: 2}, {kind: nearest_neighbours}]"
+    robust = f"robust={{rule: geometric_median, max_malicious: 1, before: {steps}}}"
+    with building(small(*FAST, "clients=15", robust)) as process:
+        state, record = played(process)
+        assert state.draw is not None
+        again = played(process, replace(process.initialize(), draw=state.draw))[0]
+        moved = (state.model - process.initialize().model).astype(np.float64)
+    rows = np.array([np.full(650, mean_of(record, group)) for group in range(5)])
+    order = bucket_order(state.draw.seed, 1, 0)
+    before = process.setting.before
+    assert before == (Before("bucketing", 2), Before("nearest_neighbours"))
+    expected = combine("geometric_median", 1, rows, np.ones(5), None, before, order).vector
+    # One rounding step per client, and float32; on a line the geometric median moves as its rows do.
+    assert np.abs(moved - expected).max() <= process.terms.encoding.step + 1e-6
+    assert np.array_equal(again.model, state.model)
 
 
 def test_a_group_mean_is_that_of_its_survivors_alone(small: Make) -> None:

@@ -65,6 +65,43 @@ def test_the_least_number_of_groups_is_called_the_bare_median(small: Make) -> No
     assert "bare median" not in text(settled(small("clients=15"))[1])
 
 
+RULES_AND_SENTENCES = (
+    ("trimmed_mean", 3, "every coordinate of the update stays within the honest group means."),
+    ("geometric_median", 3, "no further from any point than 4 times the furthest of the honest group means"),
+    ("centred_clipping", 4, "by no more than 0.25 times its distance from the furthest of the honest group"),
+    ("krum", 5, "single row, which lies within 1 times the diameter of the honest group means"),
+    ("multi_krum", 7, "each lie within 1 times the diameter of the honest group means"),
+    ("bulyan", 7, "within the range of the honest group means, widened on both sides by its own width"),
+)
+
+
+@pytest.mark.parametrize(("rule", "groups", "sentence"), RULES_AND_SENTENCES)
+def test_the_card_says_what_the_chosen_rule_bears(small: Make, rule: str, groups: int, sentence: str) -> None:
+    _, shown = settled(small(f"clients={3 * groups}", f"robust.rule={rule}"))
+    said = " ".join(shown.sections["Malicious clients"])
+    assert f"Rule: {rule} over {groups} group means. With at most f = 1 malicious clients" in said
+    assert sentence in said
+    assert ("bare median" in said) == (rule == "trimmed_mean")
+
+
+def test_steps_before_the_rule_are_named_and_count_in_the_groups_it_needs(small: Make) -> None:
+    steps = "[{kind: bucketing, size: 2}, {kind: nearest_neighbours}]"
+    config = small("clients=15", f"robust.before={steps}", "simulation.dropout=0.1")
+    said = " ".join(settled(config)[1].sections["Malicious clients"])
+    assert "5 group means after bucketing by 2, then nearest-neighbour mixing. With at most f = 1" in said
+    assert "at least 5 finished groups" in said
+    assert "a malicious one near them may be mixed in" in said
+    assert "5 groups are the least that f = 1 needs: one group lost" in said
+    fewer = config.model_copy(update={"robust": small().robust})
+    assert abandon_probability(config) > abandon_probability(fewer)
+
+
+def test_clipping_before_the_mean_is_said_and_bounds_nothing_more(small: Make) -> None:
+    robust = "robust={rule: mean, max_malicious: 0, before: [{kind: clipping, norm: 0.5}]}"
+    said = " ".join(settled(small(robust))[1].sections["Malicious clients"])
+    assert "Rule: mean after clipping to norm 0.5. It bounds nothing" in said
+
+
 def test_the_abandonment_estimate_is_the_binomial_one(small: Make) -> None:
     config = small("simulation.dropout=0.1", "secure_aggregation.threshold=3")
     # Three groups of three, every member needed: (0.9^3)^3 of the rounds are complete.

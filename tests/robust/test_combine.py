@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from securefl.errors import ConfigError, RoundAbandoned
-from securefl.robust import RULES, combine, named_rule
+from securefl.robust import RULES, combine, named_rule, rows_needed
+
+ONE = np.ones(1)
 
 NO_TORCH = """
 import sys
@@ -46,8 +48,8 @@ def test_quickstart_bears_one_bad_group_of_three_and_no_lost_group_beside_it(rul
 def test_more_faulty_rows_than_declared_abandon_the_round(rule):
     rows = np.array([[np.nan], [9.0], [0.0], [0.0], [0.0], [0.0]])
     with pytest.raises(RoundAbandoned, match="2 rows are provably faulty"):
-        combine(rule, 1, rows, np.ones(6), 1.0)
-    assert combine(rule, 2, rows, np.ones(6), 1.0).vector.tolist() == [0.0]
+        combine(rule, 1, rows, np.ones(6), 1.0, reference=ONE)
+    assert combine(rule, 2, rows, np.ones(6), 1.0, reference=0 * ONE).vector.tolist() == [0.0]
 
 
 @given(st.integers(1, 3), st.integers(0, 3), st.sampled_from(["trimmed_mean", "median"]), st.data())
@@ -65,23 +67,28 @@ def test_declared_attackers_with_any_floats_never_leave_the_honest_range(trim, e
 
 @pytest.mark.parametrize("rule", RULES)
 def test_rows_and_weights_are_never_changed(rule):
-    rows, weights = np.array([[3.0], [np.nan], [1.0], [2.0]]), np.arange(1.0, 5.0)
-    before = rows.copy(), weights.copy()
-    combine(rule, 1, rows, weights, None).vector[:] = 7.0
-    np.testing.assert_array_equal(rows, before[0])
-    np.testing.assert_array_equal(weights, before[1])
+    rows, weights, reference = np.array([[3.0], [np.nan], [1.0], [2.0]]), np.arange(1.0, 5.0), np.ones(1)
+    before = rows.copy(), weights.copy(), reference.copy()
+    combine(rule, 1, rows, weights, None, reference=reference).vector[:] = 7.0
+    # Nothing to remove: the rule gets the rows themselves.
+    sound = np.delete(rows, 1, axis=0)
+    kept = sound.copy()
+    combine(rule, 0, sound, weights[:3], None, reference=reference).vector[:] = 7.0
+    for now, then in zip((rows, weights, reference, sound), (*before, kept), strict=True):
+        np.testing.assert_array_equal(now, then)
 
 
 def test_a_lone_row_is_copied_not_handed_through():
-    rows = np.array([[1.0, 2.0]])
     for rule in RULES:
-        combine(rule, 0, rows, np.ones(1), None).vector[:] = 7.0
-    assert rows.tolist() == [[1.0, 2.0]]
+        rows = np.array([[1.0, 2.0]] * rows_needed(rule, 0))
+        combine(rule, 0, rows, np.ones(len(rows)), None, reference=rows[0]).vector[:] = 7.0
+        assert rows.tolist() == [[1.0, 2.0]] * len(rows)
 
 
 def test_unchanged_models_give_a_zero_update():
     for rule in RULES:
-        assert combine(rule, 1, np.zeros((3, 4)), np.ones(3), 1.0).vector.tolist() == [0.0] * 4
+        combined = combine(rule, 1, np.zeros((7, 4)), np.ones(7), 1.0, reference=np.zeros(4))
+        assert combined.vector.tolist() == [0.0] * 4
 
 
 def test_finite_rows_whose_mean_is_infinite_abandon_the_round():
@@ -90,17 +97,30 @@ def test_finite_rows_whose_mean_is_infinite_abandon_the_round():
 
 
 def test_unknown_rules_and_shapes_that_do_not_fit_are_refused():
-    with pytest.raises(ConfigError, match="krum"):
-        combine("krum", 1, np.zeros((3, 1)), np.ones(3), None)
+    with pytest.raises(ConfigError, match="krun"):
+        combine("krun", 1, np.zeros((3, 1)), np.ones(3), None)
     for rows, weights in ((np.zeros(3), np.ones(3)), (np.zeros((3, 1)), np.ones(2))):
         with pytest.raises(ValueError, match="expected rows"):
             combine("mean", 1, rows, weights, None)
 
 
 def test_every_rule_has_its_name():
-    rows, weights = np.array([[0.0], [1.0], [8.0]]), np.array([1.0, 1.0, 2.0])
-    values = [named_rule(name, 1)(rows, weights)[0] for name in RULES]
-    assert values == [4.25, 1.0, 1.0]
+    rows = np.array([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0], [90.0]])
+    weights = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0])
+    values = {name: round(named_rule(name, 1, ONE)(rows, weights)[0], 3) for name in RULES}
+    assert values == {
+        "mean": 24.375,
+        "trimmed_mean": 3.0,
+        "median": 3.0,
+        "geometric_median": 3.0,
+        "centred_clipping": values["centred_clipping"],
+        "krum": 2.0,
+        "multi_krum": 2.5,
+        "bulyan": 2.0,
+        "monna": 2.286,
+        "fltrust": 1.0,
+    }
+    assert 2.5 < values["centred_clipping"] < 4.0
 
 
 def test_crypto_encoding_and_robust_do_not_import_torch():

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from securefl.errors import RoundAbandoned
 from securefl.robust import trimmed_mean
-from securefl.robust.trimmed_mean import _BLOCK_BYTES
+from securefl.robust.blocks import blocks
+from securefl.robust.ordering import NETWORK_ROWS
 
 quick = settings(deadline=None, max_examples=60)
 
@@ -52,9 +53,9 @@ def test_the_trim_count_is_not_off_by_one():
     assert trimmed_mean(2)(rows, np.ones(5)).tolist() == [100.0]
 
 
-@pytest.mark.parametrize("count", [3, 7])
+@pytest.mark.parametrize("count", [3, 7, NETWORK_ROWS, NETWORK_ROWS + 1])
 def test_blocks_of_columns_join_without_a_seam(count):
-    width = _BLOCK_BYTES // (8 * count)
+    width = next(blocks(count, 10**9, 8)).stop
     rows = np.random.default_rng(0).normal(size=(count, 2 * width + 1))
     expected = np.sort(rows, axis=0)[1:-1].mean(axis=0)
     np.testing.assert_allclose(trimmed_mean(1)(rows, np.ones(count)), expected, rtol=0, atol=1e-14)
