@@ -28,6 +28,9 @@ def verify(
         typer.Option(metavar="YAML", help="Test this run config in place of the files' own."),
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Small budgets: fewer seeds and attacks.")] = False,
+    proofs: Annotated[
+        bool, typer.Option("--proofs/--no-proofs", help="Whether to run the tests that proofs name.")
+    ] = True,
     json: Annotated[Path | None, typer.Option(metavar="FILE|-", help="Write JSON; - for stdout.")] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write one HTML page.")] = None,
@@ -47,7 +50,7 @@ def verify(
         from securefl.threats import verify as run
 
         models = load_all(place)
-        settings = Settings(config, fast, workers or os.cpu_count() or 1)
+        settings = Settings(config, fast, workers or os.cpu_count() or 1, proofs)
         with progress_bar("experiment") as progress:
             findings = run(models, place, settings, progress)
         if junit is not None:

@@ -37,11 +37,13 @@ class Settings:
         user: a config that takes the place of the files' own, or None.
         fast: whether the small budgets are used.
         workers: processes; 1 stays in this one.
+        proofs: whether the tests of proofs are run.
     """
 
     user: Path | None = None
     fast: bool = False
     workers: int = 1
+    proofs: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,9 @@ def verify(
         progress(0, len(jobs), f"{len(set(nodes))} named tests")
         fates = proof.run(nodes, root)
     distinct = list(dict.fromkeys(jobs))
-    for trial, result in mapped(_tried, distinct, settings.workers):
-        results[trial] = result
-        progress(len(results), len(distinct), f"seed {trial.seed}")
+    for batch, found in mapped(_tried_all, _batches(distinct), settings.workers):
+        results |= dict(zip(batch, found, strict=True))
+        progress(len(results), len(distinct), f"seed {batch[0].seed}")
     return [_finding(one, results, fates, settings) for one in plans]
 
 
@@ -120,6 +122,7 @@ def _plan(model: ThreatModel, claim: Measured | Proof, place: Path, settings: Se
     system = document.system_config(model, settings.user)
     skip = _inapplicable(claim.requires, system)
     if isinstance(claim, Proof):
+        skip = skip or (None if settings.proofs else "left out by --no-proofs")
         return _Plan(model, claim, skip or proof.missing(claim.tests, proof.root_of(place / "x")))
     if skip is None and settings.fast and claim.budget.fast_seeds is None:
         skip = "too long for --fast"
@@ -131,7 +134,7 @@ def _plan(model: ThreatModel, claim: Measured | Proof, place: Path, settings: Se
 
 def _trials(model: ThreatModel, claim: Measured, settings: Settings) -> Iterator[tuple[bool, Trial]]:
     """(whether the defence is on, trial) for each side and seed."""
-    target = document.target(model, claim, settings.user)
+    target = document.target(model, claim, settings.user, settings.fast)
     attacks = tuple((one.name, one.strength) for one in _attacks(claim, settings))
     for seed in range(_seeds(claim, settings)):
         yield True, Trial(target.config, target.defended, attacks, claim.count, seed)
@@ -190,6 +193,18 @@ def _observed(plan: _Plan, results: Mapping[Trial, Result], defended: bool) -> l
         if on == defended and not isinstance(result, str):
             found += result
     return found
+
+
+def _batches(trials: Sequence[Trial]) -> list[tuple[Trial, ...]]:
+    """Trials of one and the same run together, so that one worker can listen once for all of them."""
+    batches: dict[object, list[Trial]] = {}
+    for one in trials:
+        batches.setdefault((one.config, one.overrides, one.seed), []).append(one)
+    return [tuple(batch) for batch in batches.values()]
+
+
+def _tried_all(batch: tuple[Trial, ...]) -> tuple[Result, ...]:
+    return tuple(_tried(trial) for trial in batch)
 
 
 def _tried(trial: Trial) -> Result:

@@ -66,9 +66,10 @@ def load_all(place: Path) -> tuple[ThreatModel, ...]:
     return tuple(load(file) for file in files)
 
 
-def target(model: ThreatModel, claim: Measured, user: Path | None) -> Target:
+def target(model: ThreatModel, claim: Measured, user: Path | None, fast: bool) -> Target:
     """What a measured claim is tested on, the user's config if there is one."""
-    base = (*(model.system.overrides if user is None else ()), *claim.budget.overrides, *_ALWAYS)
+    shorter = (*claim.budget.overrides, *(claim.budget.fast_overrides if fast else ()))
+    base = (*(model.system.overrides if user is None else ()), *shorter, *_ALWAYS)
     config = model.system.config if user is None else str(user.resolve())
     return Target(config, base, (*base, *claim.control.overrides))
 

@@ -11,17 +11,16 @@ What this file does NOT do: read YAML (`document`), or run anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from securefl.attacks import Capability, check_granted
 from securefl.attacks.spying import SPIES
-from securefl.config.messages import nearest
 from securefl.config.section import Count, Positive, Section, doc
 from securefl.errors import ConfigError
 from securefl.threats import tables
+from securefl.threats.tables import check_count, check_words
 
 _ID = r"^[a-z][a-z0-9_]{0,63}$"
 _NODE = r"^tests/[A-Za-z0-9_/]+\.py::test_[A-Za-z0-9_]+$"
@@ -69,10 +68,10 @@ class Capabilities(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        _check_words("sees", self.sees, tables.SEES)
-        _check_words("may_send", self.may_send, tables.MAY_SEND)
-        _check_words("may_replace", self.may_replace, tables.MAY_REPLACE)
-        _check_words("knows", self.knows, tables.KNOWS)
+        check_words("sees", self.sees, tables.SEES)
+        check_words("may_send", self.may_send, tables.MAY_SEND)
+        check_words("may_replace", self.may_replace, tables.MAY_REPLACE)
+        check_words("knows", self.knows, tables.KNOWS)
         return self
 
 
@@ -96,7 +95,7 @@ class AttackName(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        _check_words("attacks", (self.name,), tables.ATTACK_NAMES)
+        check_words("attacks", (self.name,), tables.ATTACK_NAMES)
         if self.strength is not None and (self.name in SPIES or self.name == tables.SILENT):
             raise ConfigError(f"expected no strength for {self.name!r}, got {self.strength:g}; remove it")
         tables.known(self.name, self.strength)
@@ -127,6 +126,9 @@ class Budget(Section):
     fast_seeds: Annotated[
         Count | None, doc("Seeds with --fast; left out, the claim is then not tested.", 5)
     ] = None
+    fast_overrides: Annotated[
+        Words, doc("More for every run with --fast.", ["secure_aggregation.masking=false"])
+    ] = ()
     fast_attacks: Annotated[Words, doc("Attacks with --fast; left out, all.", ["sign_flip"])] = ()
 
 
@@ -142,7 +144,7 @@ class References(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        _check_words("nist", self.nist, tables.NIST_TERMS)
+        check_words("nist", self.nist, tables.NIST_TERMS)
         return self
 
 
@@ -160,7 +162,7 @@ class _Claim(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        _check_words("requires", self.requires, tables.REQUIRES)
+        check_words("requires", self.requires, tables.REQUIRES)
         return self
 
 
@@ -184,7 +186,7 @@ class Measured(_Claim):
     def _measurable(self) -> Self:
         check_count(self.count)
         labels = [one.label for one in self.attacks]
-        _check_words("fast_attacks", self.budget.fast_attacks, labels)
+        check_words("fast_attacks", self.budget.fast_attacks, labels)
         for one in self.attacks:
             measures = tables.known(one.name, one.strength).metric
             if measures != self.metric:
@@ -260,22 +262,3 @@ class ThreatModel(Section):
                 f"{self.capabilities.queries} queries; leave queries out, or choose another attack",
                 path,
             )
-
-
-def check_count(count: int | str) -> None:
-    """Return if `count` says how many.
-
-    Raises:
-        ConfigError: it does not.
-    """
-    if isinstance(count, bool) or (isinstance(count, int) and not 0 <= count <= 100_000):
-        raise ConfigError(f"expected a number of clients, got {count!r}", "count")
-    if isinstance(count, str):
-        _check_words("count", (count,), tables.COUNTS)
-
-
-def _check_words(path: str, words: Iterable[str], table: Sequence[str] | Iterable[str]) -> None:
-    choices = list(table)
-    for word in words:
-        if word not in choices:
-            raise ConfigError(f"got {word!r}, which is no word here; {nearest(word, choices)}", path)

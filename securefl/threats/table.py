@@ -2,14 +2,20 @@
 
 Rules kept here: it holds what is claimed and how it is tested, and no verdict: that is for whoever runs
 `securefl verify`. Rendering is a pure function, so a test can hold a document in step.
+
+    python -m securefl.threats.table SECURITY.md threat_models
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from securefl.errors import ConfigError
+from securefl.run_directory import write_atomically
 from securefl.threats import words
+from securefl.threats.document import load_all
 from securefl.threats.model import Measured, Proof, ThreatModel
 
 BEGIN = "<!-- claims: generated from threat_models/ by securefl.threats.table; do not edit by hand -->"
@@ -49,3 +55,13 @@ def _bound(claim: Measured | Proof) -> str:
     if isinstance(claim, Proof):
         return "none fails"
     return f"{words.meaning(claim)}: at most {claim.bound:g}; defence off: at least {claim.control.bound:g}"
+
+
+def main(words_given: Sequence[str]) -> None:
+    """Writes the table of the second path's threat models into the first one's document."""
+    document, folder = (Path(one) for one in words_given)
+    write_atomically(document, replaced(document.read_text(encoding="utf-8"), load_all(folder)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

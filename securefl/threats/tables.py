@@ -6,13 +6,15 @@ Rules kept here: every word of a capability is one `Capability` of the attacks; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from securefl.attacks import ATTACKS, Capability, named_attack
 from securefl.attacks.spying import SPIES, named_spy
 from securefl.config import Config
+from securefl.config.messages import nearest
+from securefl.errors import ConfigError
 
 SILENT = "silent"
 ATTACK_NAMES: tuple[str, ...] = tuple(sorted((*ATTACKS, *SPIES, SILENT)))
@@ -102,3 +104,27 @@ def known(name: str, strength: float | None = None) -> Known:
         return Known(spy.needs, metric, spy.source, True)
     attack = named_attack(name, strength)
     return Known(attack.needs, "accuracy_lost", attack.source, False)
+
+
+def check_count(count: int | str) -> None:
+    """Return if `count` says how many.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if isinstance(count, bool) or (isinstance(count, int) and not 0 <= count <= 100_000):
+        raise ConfigError(f"expected a number of clients, got {count!r}", "count")
+    if isinstance(count, str):
+        check_words("count", (count,), COUNTS)
+
+
+def check_words(path: str, words: Iterable[str], table: Iterable[str]) -> None:
+    """Return if every word is in the table.
+
+    Raises:
+        ConfigError: one is not; the nearest one is named.
+    """
+    choices = list(table)
+    for word in words:
+        if word not in choices:
+            raise ConfigError(f"got {word!r}, which is no word here; {nearest(word, choices)}", path)

@@ -13,7 +13,7 @@ What this file does NOT do: judge (`verdict`), or choose configs (`document`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -22,15 +22,14 @@ from numpy.typing import NDArray
 from securefl import config as configuration
 from securefl.attacks import named_attack, poisoned
 from securefl.attacks.silence import silenced
-from securefl.attacks.spying import SPIES, Answers, Loot, Spy, Tape, loot_of, named_spy, tapped
-from securefl.attacks.spying.tape import Alter
+from securefl.attacks.spying import SPIES, Answers, Spy, Tape, loot_of, named_spy, tapped
 from securefl.build import Parties, assemble, load_dataset
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
-from securefl.data import Dataset
 from securefl.errors import ConfigError
-from securefl.federation import Client, Contribution
+from securefl.federation import Client, Contribution, Party
 from securefl.guarantee import Terms, settle
+from securefl.secagg import Roster
 from securefl.secagg.messages import Terms as GroupTerms
 from securefl.threats.observation import Observation
 from securefl.threats.tables import SILENT
@@ -63,73 +62,82 @@ def play(trial: Trial) -> tuple[Observation, ...]:
     Raises:
         ConfigError: the config cannot run, or an attack has no room in it.
     """
-    config = configuration.load(trial.config, (*trial.overrides, f"seed={trial.seed}"))
-    terms = settle(
-        config, _dataset(config.data.model_dump_json(), config.seed, trial.config, trial.overrides)
-    )
-    if trial.attacks[0][0] in SPIES:
-        spies = [named_spy(name) for name, _ in trial.attacks]
-        heard = {alter: _listen(terms, trial, alter) for alter in {one.alter for one in spies}}
-        return tuple(_spied(terms, trial, one, *heard[one.alter]) for one in spies)
+    if all(name in SPIES for name, _ in trial.attacks):
+        return tuple(_spied(trial, named_spy(name)) for name, _ in trial.attacks)
+    terms = _settled(_text(trial))
     unharmed = _accuracy(terms, trial, None)
     return tuple(
-        Observation(_label(name, strength), trial.seed, unharmed - _accuracy(terms, trial, parties))
+        Observation(
+            _label(name, strength),
+            trial.seed,
+            unharmed - _accuracy(terms, trial, _attackers(terms, trial, name, strength)),
+        )
         for name, strength in trial.attacks
-        for parties in [_attackers(terms, trial, name, strength)]
     )
 
 
-@lru_cache(maxsize=4)
-def _dataset(data: str, seed: int, path: str, overrides: tuple[str, ...]) -> Dataset:
-    """The data of a config; `data` and `seed` say what it depends on."""
-    return load_dataset(configuration.load(path, (*overrides, f"seed={seed}")))
+def _text(trial: Trial) -> str:
+    """The trial's config as text: the same for trials of the same run, another once a file has changed."""
+    return configuration.dump(configuration.load(trial.config, (*trial.overrides, f"seed={trial.seed}")))
+
+
+@lru_cache(maxsize=2)
+def _settled(text: str) -> Terms:
+    config = configuration.parse(text)
+    return settle(config, load_dataset(config))
 
 
 # Spies ------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Truth:
-    """What the clients really contributed, by client."""
+@dataclass(frozen=True)
+class _Heard:
+    """One round on tape, and what the clients really contributed to it."""
 
-    words: dict[int, Words] = field(default_factory=dict)
+    terms: Terms
+    roster: Roster
+    tape: Tape
+    truth: dict[int, Words]
 
 
-def _listen(terms: Terms, trial: Trial, alter: Alter | None) -> tuple[Tape, Truth, Loot]:
-    """One round on tape, and the loot that the adversary has of it."""
-    tape, truth = Tape(), Truth()
+@lru_cache(maxsize=2)
+def _heard(text: str, seed: int, liar: str | None) -> _Heard:
+    """Plays one round; `liar` names the spy that changes requests in it, if one does."""
+    terms, tape, truth = _settled(text), Tape(), dict[int, Words]()
+    alter = None if liar is None else named_spy(liar).alter
 
-    def clients(honest: Mapping[int, Client]) -> Mapping[int, object]:
+    def clients(honest: Mapping[int, Client]) -> dict[int, Party]:
         watched = {
             client: replace(one, contribution=_watched(one.contribution, client, truth))
             for client, one in honest.items()
         }
         return tapped(watched, tape, alter, terms.dim)
 
-    with assemble(terms, clients, randomness=_source(trial), run="verify") as process:  # type: ignore[arg-type]
+    with assemble(terms, clients, randomness=_source(seed), run="verify") as process:
         process.next(process.initialize())
-        roster = process.setting.roster
-    collude = partial(_colluders, terms.config, trial)
-    return tape, truth, loot_of(tape, roster, terms.encoding, terms.dataset.classes, collude)
+        return _Heard(terms, process.setting.roster, tape, truth)
 
 
-def _watched(contribution: Contribution, client: int, truth: Truth) -> Contribution:
+def _watched(contribution: Contribution, client: int, truth: dict[int, Words]) -> Contribution:
     def contribute(model: bytes, round: int) -> Words:
         words = contribution(model, round)
-        truth.words[client] = words.copy()
+        truth[client] = words.copy()
         return words
 
     return contribute
 
 
-def _spied(terms: Terms, trial: Trial, spy: Spy, tape: Tape, truth: Truth, loot: Loot) -> Observation:
-    victims = {client for group in tape.groups for client in group.terms.members} - loot.colluders
+def _spied(trial: Trial, spy: Spy) -> Observation:
+    liar = None if spy.alter is None else spy.name
+    heard = _heard(_text(trial), trial.seed, liar)
+    terms, collude = heard.terms, partial(_colluders, heard.terms.config, trial)
+    loot = loot_of(heard.tape, heard.roster, terms.encoding, terms.dataset.classes, collude)
+    members = {client for group in heard.tape.groups for client in group.terms.members}
+    victims = members - loot.colluders
     if not victims:
-        raise ConfigError(
-            "expected somebody to spy on, got a round without honest clients; use fewer colluders"
-        )
+        raise ConfigError("expected honest clients to spy on, got none; use fewer colluders")
     answers = spy.spy(loot)
-    right = _right_label(terms) if spy.seeks == "label" else _right_words(terms, truth)
+    right = _right_label(terms) if spy.seeks == "label" else _right_words(terms, heard.truth)
     hits = sum(1 for client in victims if client in answers and right(client, answers))
     return Observation(spy.name, trial.seed, hits / len(victims), hits, len(victims))
 
@@ -144,11 +152,11 @@ def _right_label(terms: Terms) -> Callable[[int, Answers], bool]:
     return right
 
 
-def _right_words(terms: Terms, truth: Truth) -> Callable[[int, Answers], bool]:
+def _right_words(terms: Terms, truth: Mapping[int, Words]) -> Callable[[int, Answers], bool]:
     mask = terms.encoding.dtype((1 << terms.encoding.ring_bits) - 1)
 
     def right(client: int, answers: Answers) -> bool:
-        return client in truth.words and np.array_equal(answers[client], truth.words[client] & mask)
+        return client in truth and np.array_equal(answers[client], truth[client] & mask)
 
     return right
 
@@ -170,7 +178,7 @@ def _colluders(config: Config, trial: Trial, group: GroupTerms) -> tuple[int, ..
 
 def _accuracy(terms: Terms, trial: Trial, clients: Parties | None) -> float:
     """Of the final model on the server's test set."""
-    with assemble(terms, clients, randomness=_source(trial), run="verify") as process:
+    with assemble(terms, clients, randomness=_source(trial.seed), run="verify") as process:
         state = process.initialize()
         while not process.finished(state):
             state, metrics = process.next(state)
@@ -190,5 +198,5 @@ def _label(name: str, strength: float | None) -> str:
     return name if strength is None else f"{name} x{strength:g}"
 
 
-def _source(trial: Trial) -> SeededRandomness:
-    return SeededRandomness(f"securefl verify {trial.seed}".encode())
+def _source(seed: int) -> SeededRandomness:
+    return SeededRandomness(f"securefl verify {seed}".encode())
