@@ -116,7 +116,9 @@ def _model(model: ThreatModel, findings: Sequence[Finding]) -> str:
         )
         if given
     ]
-    rounds = "the whole run" if can.queries is None else f"{can.queries} rounds"
+    rounds = (
+        "the whole run" if can.queries is None else f"{can.queries} round{'s' if can.queries > 1 else ''}"
+    )
     facts = [
         ("Adversary", f"{adversary.behaviour} {adversary.role}, colludes with {adversary.colludes_with}"),
         ("Can", "; ".join((*abilities, f"takes part in or watches {rounds}"))),

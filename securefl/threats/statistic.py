@@ -18,7 +18,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-_HALVINGS = 80
+_HALVINGS = 60
 
 
 @dataclass(frozen=True)

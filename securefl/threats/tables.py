@@ -64,6 +64,7 @@ NIST_TERMS = (
 )
 """Terms of the taxonomy NIST AI 100-2 (Vassilev et al. 2025) that files here use."""
 
+_TEN_CLASSES = ("digits", "fashion_mnist", "mnist_5k")
 REQUIRES: Mapping[str, tuple[Callable[[Config], bool], str]] = {
     "masking": (lambda one: one.secure_aggregation.masking, "secure_aggregation.masking is off"),
     "differential_privacy": (lambda one: one.privacy.unit != "none", "privacy.unit is none"),
@@ -75,6 +76,10 @@ REQUIRES: Mapping[str, tuple[Callable[[Config], bool], str]] = {
     "claimed_counts": (
         lambda one: one.server.weights.kind == "examples",
         "nobody claims a count: server.weights.kind is not examples",
+    ),
+    "ten_classes": (
+        lambda one: one.data.kind in _TEN_CLASSES,
+        "the bound is meant for ten classes, and data.kind is another",
     ),
     "everybody": (lambda one: one.participation.kind == "all", "participation.kind is not all"),
 }

@@ -8,6 +8,7 @@ from securefl.threats.campaign import Finding
 from securefl.threats.model import Measured, Proof
 from securefl.threats.statistic import Estimate
 from securefl.threats.tables import METRICS
+from securefl.threats.verdict import Word
 
 
 def measured(one: Estimate | None) -> str:
@@ -33,7 +34,8 @@ def terms(finding: Finding) -> str:
     """What a verdict is relative to: attacks, budget, confidence."""
     claim = finding.claim
     if isinstance(claim, Proof):
-        return f"by {len(claim.tests)} named tests"
+        tried = finding.verdict.word is not Word.NOT_TESTED
+        return f"by {len(claim.tests)} named tests" if tried else ""
     if not finding.seeds:
         return ""
     against = [one for one in finding.attacks if one not in finding.verdict.toothless]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from securefl.threats.observation import Observation
@@ -95,6 +95,7 @@ def test_exactly_refuted_and_inconclusive_fail() -> None:
 counts = st.lists(st.integers(0, 20), min_size=1, max_size=5)
 
 
+@settings(deadline=None)
 @given(counts, counts, st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.sampled_from([0.5, 0.9, 0.999]))
 def test_a_verdict_never_contradicts_its_own_intervals(
     on: list[int], off: list[int], bound: float, control: float, confidence: float

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from securefl.attacks.spying import SPIES, named_spy
@@ -11,6 +11,7 @@ from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-100, 100), min_size=2, max_size=6, unique=True), st.booleans())
 def test_the_class_whose_bias_grew_most_is_found_in_any_sum(biases: list[int], weighted: bool) -> None:
     codec = FixedPoint(clip_norm=1.0, bits=8, dim=4 + len(biases), members=3, cap=5, weighted=weighted)
