@@ -38,6 +38,14 @@ class Capability(StrEnum):
     """Knows the server's rule, its parameters and its norm guard, and can evaluate it."""
     KNOWS_DATA_DISTRIBUTION = "knows_data_distribution"
     """Knows which inputs the other parties have, or what their data looks like."""
+    SEES_WIRE = "sees_wire"
+    """Reads every message between server and clients, as bytes on their way."""
+    SEES_MEMBER_STATES = "sees_member_states"
+    """Has the identity keys and the protocol states of the members that collude with it."""
+    REPLACES_REQUESTS = "replaces_requests"
+    """Lets other requests reach the members than the honest server's."""
+    FALLS_SILENT = "falls_silent"
+    """Leaves requests unanswered."""
 
 
 def check_granted(name: str, needs: Iterable[Capability], granted: Iterable[Capability]) -> None:

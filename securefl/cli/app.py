@@ -11,6 +11,7 @@ from securefl.cli.planning import budget, check
 from securefl.cli.results import evaluate, report
 from securefl.cli.running import resume, run
 from securefl.cli.starting import init, schema
+from securefl.cli.verify import verify
 
 EPILOG = (
     "Exit codes: 0 done; 1 the run failed (protocol, rounds, privacy, files); 2 bad input (config, data, "
@@ -26,7 +27,7 @@ app = typer.Typer(
     # A traceback with local variables could print keys or data.
     pretty_exceptions_enable=False,
 )
-for command in (run, resume, check, budget, init, schema, report, evaluate, arena):
+for command in (run, resume, check, budget, init, schema, report, evaluate, arena, verify):
     app.command(epilog=EPILOG)(command)
 
 

@@ -100,14 +100,14 @@ def write_pictures(arena: Arena, found: Sequence[Standing], out: Path) -> list[s
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """A callback that moves a bar over cells on stderr; nothing is drawn where that is no terminal."""
+def progress_bar(noun: str = "cell") -> Iterator[Callable[[int, int, str], None]]:
+    """A callback that moves a bar on stderr; nothing is drawn where that is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("cell"),
+        TextColumn(noun),
         MofNCompleteColumn(),
         BarColumn(),
         TimeRemainingColumn(),
