@@ -16,6 +16,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from securefl import config as configuration
+from securefl.build import load_dataset
 from securefl.cli import app
 from securefl.cli.given_data import aligned, read
 from securefl.cli.running import free_folder
@@ -23,6 +24,7 @@ from securefl.cli.starting import template_text, templates
 from securefl.cli.summary import rows
 from securefl.data import Dataset, Examples, load
 from securefl.errors import DataError, LedgerError
+from securefl.guarantee import settle
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "configs"
 QUICKSTART = str(EXAMPLES / "quickstart.yaml")
@@ -137,6 +139,19 @@ def test_the_budget_hits_its_target_and_grows_with_rounds_and_rate_and_shrinks_w
     assert epsilons["noise_multiplier"] == sorted(epsilons["noise_multiplier"], reverse=True)
     assert epsilons["rounds"] == sorted(epsilons["rounds"])
     assert epsilons["sample_rate"] == sorted(epsilons["sample_rate"])
+
+
+@pytest.mark.parametrize("accountant", ["pld", "rdp"])
+def test_the_planned_row_of_every_budget_table_is_what_check_settles(accountant: str) -> None:
+    override = f"privacy.accountant={accountant}"
+    config = configuration.load(QUICKSTART, [override])
+    settled = settle(config, load_dataset(config)).budget
+    assert settled is not None
+    tables = json.loads(securefl("budget", QUICKSTART, "--set", override, "--json").stdout)["tables"]
+    for rows_of_one in tables.values():
+        planned = rows_of_one[2]
+        assert planned["noise_multiplier"] == settled.event.noise_multiplier
+        assert planned["epsilon"] == settled.epsilon
 
 
 def test_the_budget_is_a_readable_table() -> None:

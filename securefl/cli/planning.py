@@ -70,7 +70,9 @@ def budget_tables(config: Config) -> dict[str, tuple[BudgetRow, ...]]:
             "privacy.unit",
         )
     steps = training.local_steps * (rounds + privacy.spare_releases)
-    noise = noise_multiplier_for(privacy.epsilon, privacy.delta, training.sample_rate, steps)
+    noise = noise_multiplier_for(
+        privacy.epsilon, privacy.delta, training.sample_rate, steps, method=privacy.accountant
+    )
     plan: tuple[tuple[float, ...], tuple[int, ...], tuple[float, ...]]
     plan = ((noise,), (rounds,), (training.sample_rate,))
     grids = {
