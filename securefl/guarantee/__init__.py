@@ -1,6 +1,7 @@
 """What a configuration promises, and what it does not, computed by the functions that the run uses."""
 
-from securefl.guarantee.card import Card, abandon_probability, card
+from securefl.guarantee.abandonment import abandon_probability
+from securefl.guarantee.card import Card, card
 from securefl.guarantee.terms import Budget, Terms, check_ledger, model_spec, settle
 
 __all__ = ["Budget", "Card", "Terms", "abandon_probability", "card", "check_ledger", "model_spec", "settle"]

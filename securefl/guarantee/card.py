@@ -1,7 +1,7 @@
 """The guarantee card: what THIS configuration promises in plain words, and what it does not.
 
 Rules kept here:
-- Every number is one of the run's own `Terms`; nothing is computed beside them.
+- Every number is one of the run's own `Terms`, or follows from its config (`abandonment`).
 - Epsilon never stands alone: unit, neighbouring relation, delta, sampler and accountant go with it.
 - What is not promised has its own section, on every card.
 
@@ -11,9 +11,10 @@ What this file does NOT do: derive anything (`terms`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, comb, log2
+from math import ceil, log2
 
 from securefl.config import Config
+from securefl.guarantee.abandonment import abandon_probability
 from securefl.guarantee.terms import Terms
 from securefl.robust import rows_needed
 from securefl.secagg import Shape, split_probability
@@ -174,39 +175,34 @@ def _robust_lines(terms: Terms) -> list[str]:
 
 
 def _dropout_lines(terms: Terms) -> list[str]:
-    secagg, config = terms.config.secure_aggregation, terms.config
-    if not secagg.masking:
-        return ["A client that vanishes is left out of its group's sum."]
-    borne = config.smallest_group - secagg.shape(config.smallest_group).survivors
+    config = terms.config
     lines = [
-        f"A group of {config.smallest_group} survives {borne} of its members vanishing at any step; with "
-        "more of them gone it yields no mean. Its sum is exact for the survivors, or there is a typed error.",
+        _survived(config),
         "A round with too few group means for its rule is abandoned: the model stays as it is, what was "
         f"charged stays charged. Up to {config.privacy.spare_releases} such rounds are played again.",
     ]
     if config.simulation.dropout > 0.0:
         lines.append(
             f"At the simulated dropout rate {config.simulation.dropout:g} about "
-            f"{100 * abandon_probability(config):.0f} % of the rounds are abandoned."
+            f"{_percent(abandon_probability(config))} % of the rounds are abandoned at their first attempt. "
+            "That counts clients lost in a draw of groups, who are missing for the whole epoch."
         )
     return lines
 
 
-def abandon_probability(config: Config) -> float:
-    """Chance that too few groups finish a round, with independent dropouts and equal groups.
-
-    Counts every dropout against its group, so it is an upper estimate: a client lost after its
-    share was given does no harm.
-    """
-    secagg, drop = config.secure_aggregation, config.simulation.dropout
-    fewest = secagg.shape(secagg.group_size).survivors
-    lost = 1.0 - _binomial_tail(secagg.group_size, 1.0 - drop, fewest)
-    needed = rows_needed(config.robust.rule, config.robust.max_malicious, 0)
-    return 1.0 - _binomial_tail(config.groups, 1.0 - lost, needed)
+def _survived(config: Config) -> str:
+    if not config.secure_aggregation.masking:
+        return "A client that vanishes is left out of its group's sum."
+    size, fewest = config.smallest_group, config.secure_aggregation.shape(config.smallest_group).survivors
+    return (
+        f"A group of {size} survives {size - fewest} of its members vanishing at any step; with more of them "
+        "gone it yields no mean, and a group that was drawn smaller, because clients were lost in the draw, "
+        "survives fewer. Its sum is exact for the survivors, or there is a typed error."
+    )
 
 
-def _binomial_tail(n: int, p: float, least: int) -> float:
-    return sum(comb(n, k) * p**k * (1.0 - p) ** (n - k) for k in range(least, n + 1))
+def _percent(chance: float) -> str:
+    return f"{100 * chance:.0f}" if chance >= 0.01 else f"{100 * chance:.1g}"
 
 
 def _cost_lines(terms: Terms) -> list[str]:

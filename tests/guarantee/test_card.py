@@ -65,7 +65,15 @@ def test_the_least_number_of_groups_is_called_the_bare_median(small: Make) -> No
     assert "bare median" not in text(settled(small("clients=15"))[1])
 
 
-def test_the_abandonment_estimate_is_the_binomial_one(small: Make) -> None:
-    config = small("simulation.dropout=0.1", "secure_aggregation.threshold=3")
-    # Three groups of three, every member needed: (0.9^3)^3 of the rounds are complete.
-    assert abandon_probability(config) == pytest.approx(1 - 0.9**9)
+def test_the_card_gives_the_share_of_abandoned_rounds_and_says_that_smaller_groups_bear_less() -> None:
+    terms, shown = settled(configuration.load(CONFIGS / "quickstart.yaml"))
+    share = 100 * abandon_probability(terms.config)
+    assert f"0.1 about {share:.0f} % of the rounds are abandoned at their first attempt" in text(shown)
+    assert "A group of 4 survives 1 of its members vanishing" in text(shown)
+    assert "drawn smaller, because clients were lost in the draw, survives fewer" in text(shown)
+
+
+def test_without_masks_the_share_of_abandoned_rounds_is_on_the_card_too(small: Make) -> None:
+    _, shown = settled(small("secure_aggregation.masking=false", "simulation.dropout=0.5"))
+    assert "left out of its group's sum" in text(shown)
+    assert "% of the rounds are abandoned" in text(shown)
