@@ -61,7 +61,10 @@ class _Line(BaseModel):
 
 
 def summarise(terms: Terms, out: Path, process: Process, state: State) -> Summary:
-    """The summary of a run whose rounds have all been played. Times in seconds, losses in nats."""
+    """The summary of a run whose rounds have all been played. Times in seconds, losses in nats.
+
+    `dropped` counts client-rounds: each client of a `RoundRecord.dropped` once, in every attempt at a round.
+    """
     config = terms.config
     rounds = [_Round.model_validate(line) for line in folder.read_lines(out / folder.ROUNDS)]
     lines = [_Line.model_validate(line) for line in folder.read_lines(out / folder.METRICS)]

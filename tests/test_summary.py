@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
+from securefl import config as configuration
 from securefl import run as runs
 from securefl import run_directory as folder
 from securefl.build import assemble
@@ -17,9 +19,12 @@ from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.data import Dataset
 from securefl.guarantee import settle
+from securefl.secagg import Step
 from securefl.summary import summarise
+from securefl.transport import Dropouts, vanishing
 
 Make = Callable[..., Config]
+QUICKSTART = Path(__file__).parent.parent / "examples" / "configs" / "quickstart.yaml"
 ORDERED = {
     "test_accuracy", "epsilon", "delta", "privacy_unit", "rounds", "clients", "groups", "dropped",
     "bytes_up_per_client_per_round", "seconds_total", "seconds_by_phase",
@@ -43,6 +48,47 @@ def test_the_numbers_are_those_of_the_round_records(small: Make, tmp_path: Path)
     assert summary["test_accuracy"] == metrics[-1]["test_accuracy"]
     assert summary["epsilon"] == metrics[-1]["epsilon"]
     assert summary["epsilon"] <= summary["epsilon_planned"] <= 8.0  # type: ignore[operator]
+
+
+def test_a_dropout_counts_in_every_round_that_it_misses_also_when_the_draw_lost_it(tmp_path: Path) -> None:
+    # Under seed 14 client 4 vanishes in the draw before round 1, and client 2 in that before round 6.
+    overrides = ("seed=14", "server.rounds=7", "privacy={unit: none}", "simulation.client_curves=false")
+    config = configuration.load(QUICKSTART, overrides)
+    summary = runs.run(config, tmp_path / "run")
+    rounds = [_Played.model_validate(line) for line in lines(tmp_path / "run", folder.ROUNDS)]
+    assert [line.dropped for line in rounds] == [missed(config, line) for line in rounds]
+    assert summary["dropped"] == sum(len(missed(config, line)) for line in rounds)
+    for line in rounds:
+        assert {4 if line.round <= 5 else 2} <= set(line.dropped)
+
+
+class _Group(BaseModel):
+    members: list[int]
+
+
+class _Played(BaseModel):
+    """What the test reads of a line of rounds.jsonl."""
+
+    round: int
+    attempt: int
+    groups: list[_Group]
+    dropped: list[int]
+
+
+def missed(config: Config, line: _Played) -> list[int]:
+    """Who misses a round: in no group, or vanished before its group was done or had aborted."""
+    dropouts = Dropouts(config.simulation.dropout, config.seed)
+    away = set(range(config.clients)).difference(*(group.members for group in line.groups))
+    for group in line.groups:
+        shape = config.secure_aggregation.shape(len(group.members))
+        for step in (Step.ADVERTISE, Step.SHARE, Step.MASK, Step.CONFIRM, Step.UNMASK):
+            lost = [(c, vanishing(dropouts, line.round, line.attempt, c)) for c in group.members]
+            gone = {client for client, one in lost if one is not None and one.step <= step}
+            away |= gone
+            needed = shape.survivors if step <= Step.MASK else shape.threshold
+            if len(group.members) - len(gone) < needed:
+                break
+    return sorted(away)
 
 
 @pytest.mark.parametrize("private", [True, False])

@@ -109,7 +109,9 @@ def _needed(config: Config, size: int) -> tuple[int, int]:
 def _binomial(n: int, p: float) -> Chances:
     """Chances of 0 to n successes in n trials."""
     if p <= 0.0 or p >= 1.0:
-        return np.eye(1, n + 1, n if p >= 1.0 else 0)[0]
+        sure = np.zeros(n + 1)
+        sure[n if p >= 1.0 else 0] = 1.0
+        return sure
     factorials = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, n + 1)))))
     k = np.arange(n + 1)
     ways = factorials[n] - factorials - factorials[::-1]
