@@ -83,6 +83,11 @@ ONE_KEY = (
     broken(
         "server.optimizer.kind=adamw", path="server.optimizer.kind", says=("'adamw'", "did you mean 'adam'?")
     ),
+    broken(
+        "server.optimizer.kind=momentum",
+        path="server.optimizer.kind",
+        says=("'momentum'", "write {kind: sgd, momentum: 0.9}"),
+    ),
     broken("server.optimizer.beta1=0.9", path="server.optimizer.beta1", says=("0.9", "momentum")),
     broken("server.weights={kind: examples}", path="server.weights.cap", says=("cap of one", "got nothing")),
     broken("simulation.dropout=1.0", path="simulation.dropout", says=("below 1, got 1.0",)),

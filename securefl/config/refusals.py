@@ -60,6 +60,9 @@ _GAUSSIAN = (
     "use pld (tight) or rdp"
 )
 WRONG_VALUES: Mapping[str, Mapping[str, str]] = {
+    "server.optimizer.kind": {
+        "momentum": "momentum is a key of sgd, not a kind; write {kind: sgd, momentum: 0.9}"
+    },
     "privacy.accountant": {"gdp": _GAUSSIAN, "gaussian": _GAUSSIAN},
 }
 
@@ -70,7 +73,7 @@ def check(tree: Mapping[str, object]) -> None:
     """Return if nothing in the tree is known to be refused.
 
     Raises:
-        ConfigError: an attacker, or a value that would be no guarantee.
+        ConfigError: an attacker, or a value that would be no guarantee or belongs elsewhere.
         NotAvailable: part of a later version.
     """
     for path, value in _nodes(tree):
