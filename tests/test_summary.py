@@ -48,6 +48,7 @@ def test_the_numbers_are_those_of_the_round_records(small: Make, tmp_path: Path)
     assert summary["test_accuracy"] == metrics[-1]["test_accuracy"]
     assert summary["epsilon"] == metrics[-1]["epsilon"]
     assert summary["epsilon"] <= summary["epsilon_planned"] <= 8.0  # type: ignore[operator]
+    assert f"epsilon = {summary['epsilon']:.4f} at delta = 1e-05" in str(summary["privacy_statement"])
 
 
 def test_a_dropout_counts_in_every_round_that_it_misses_also_when_the_draw_lost_it(tmp_path: Path) -> None:
@@ -98,6 +99,7 @@ def test_what_is_not_private_has_no_epsilon_and_says_so(small: Make, tmp_path: P
     summary = runs.run(small("server.rounds=1", *overrides), tmp_path / "run", randomness=source)
     assert (summary["private"], summary["epsilon"], summary["epsilon_planned"]) == (False, None, None)
     assert summary["privacy_unit"] == ("example" if private else "none")
+    assert str(summary["privacy_statement"]).startswith("epsilon is infinite")
 
 
 def test_natural_clients_are_scored_apart_against_their_own_majority(small: Make, tmp_path: Path) -> None:
@@ -123,5 +125,12 @@ def test_natural_clients_are_scored_apart_against_their_own_majority(small: Make
     assert list(table) == list("abcdefghi")
     assert sum(one["examples"] for one in table.values()) == 90
     assert table["i"]["majority"] == 1.0
+    relabelled = replace(data.train, labels=1 - data.train.labels)
+    with assemble(settle(small("privacy={unit: none}"), replace(data, train=relabelled))) as process:
+        again = summarise(process.terms, tmp_path, process, process.initialize())
+    assert again["majority_accuracy"] == summary["majority_accuracy"], "no training label decides it"
+    assert [one["majority"] for one in again["clients_accuracy"].values()] == [  # type: ignore[attr-defined]
+        one["majority"] for one in table.values()
+    ]
     weighted = sum(one["accuracy"] * one["examples"] for one in table.values()) / 90
     assert weighted == pytest.approx(summary["test_accuracy"])

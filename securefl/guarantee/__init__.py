@@ -2,6 +2,17 @@
 
 from securefl.guarantee.abandonment import abandon_probability
 from securefl.guarantee.card import Card, card
+from securefl.guarantee.statement import privacy_statement
 from securefl.guarantee.terms import Budget, Terms, check_ledger, model_spec, settle
 
-__all__ = ["Budget", "Card", "Terms", "abandon_probability", "card", "check_ledger", "model_spec", "settle"]
+__all__ = [
+    "Budget",
+    "Card",
+    "Terms",
+    "abandon_probability",
+    "card",
+    "check_ledger",
+    "model_spec",
+    "privacy_statement",
+    "settle",
+]

@@ -15,6 +15,7 @@ from math import ceil, log2
 
 from securefl.config import Config
 from securefl.guarantee.abandonment import abandon_probability
+from securefl.guarantee.statement import neighbouring_relation
 from securefl.guarantee.terms import Terms
 from securefl.robust import rows_needed
 from securefl.secagg import Shape, split_probability
@@ -75,13 +76,8 @@ def _privacy_lines(terms: Terms, private: bool) -> list[str]:
         ]
     if budget is None:
         return ["No differential privacy: epsilon is infinite. Updates can reveal single training examples."]
-    relation = "add or remove one example of one client"
-    if terms.config.server.weights.kind == "examples":
-        relation = (
-            "replace one example of one client by a null example (zero-out); data-set sizes are not protected"
-        )
     return [
-        f"Unit: one training example. Neighbouring relation: {relation}.",
+        f"Unit: one training example. Neighbouring relation: {neighbouring_relation(terms.config)}.",
         f"Each client spends at most epsilon = {budget.epsilon:.3f} at delta = {budget.delta:g} over the "
         f"whole run: {budget.releases} releases ({terms.config.server.rounds} rounds and "
         f"{terms.config.privacy.spare_releases} spare ones) of {training.local_steps} noisy steps, counted "
@@ -222,8 +218,15 @@ def _limits(terms: Terms) -> list[str]:
         "No guaranteed output: the server or a few members of a group can make it abort.",
         "No protection against Sybils inside the signed roster or against side channels, and keys in memory "
         "are not reliably wiped by Python.",
+        f"Test accuracies and majority classes come from the server's test set, {len(terms.dataset.test):,} "
+        "examples held out, exactly: no guarantee covers it.",
         "All clients are simulated on one machine here, by an operator who could read their data and keys.",
     ]
+    if terms.config.simulation.client_curves:
+        lines.append(
+            "The curves per client are exact scores on training data, for the operator of a simulation only: "
+            "whoever gets the round records or the report has them, and epsilon does not cover them."
+        )
     if terms.config.server.weights.kind == "examples":
         lines.append("The numbers of examples enter an exact masked sum: data-set sizes are not protected.")
     if terms.config.robust.rule != "mean":

@@ -65,6 +65,16 @@ def test_the_least_number_of_groups_is_called_the_bare_median(small: Make) -> No
     assert "bare median" not in text(settled(small("clients=15"))[1])
 
 
+def test_what_is_scored_without_being_charged_is_among_what_is_not_promised(small: Make) -> None:
+    plain, curves = (
+        "\n".join(settled(small(f"simulation.client_curves={on}"))[1].sections["Not promised"])
+        for on in ("false", "true")
+    )
+    assert "server's test set, 899 examples held out, exactly: no guarantee covers it" in plain
+    assert "exact scores on training data" in curves
+    assert "exact scores on training data" not in plain
+
+
 def test_the_card_gives_the_share_of_abandoned_rounds_and_says_that_smaller_groups_bear_less() -> None:
     terms, shown = settled(configuration.load(CONFIGS / "quickstart.yaml"))
     share = 100 * abandon_probability(terms.config)
