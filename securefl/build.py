@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from securefl import config as configuration
 from securefl.config import Config
@@ -216,6 +216,7 @@ def build_federated_averaging(
         DataError: the data cannot be read or split.
         BudgetExceeded: the ledger has too little left for the whole run.
     """
+    _refuse_other_types(config, clients, dataset, model)
     if not isinstance(config, Config):
         config = configuration.load(Path(config))
     source = randomness or SystemRandomness()
@@ -276,6 +277,25 @@ def refuse_unfit(config: Config, source: Randomness, *objects: object) -> None:
             "leave privacy.ledger out in tests",
             "privacy.ledger",
         )
+
+
+def _refuse_other_types(config: object, clients: object, dataset: object, model: object) -> None:
+    """Returns if what comes through the Python door is what its annotations say; else a ConfigError."""
+    if not isinstance(config, Config | str | Path):
+        _refuse("config", "a Config or the path of a YAML file", config)
+    if clients is not None and not callable(clients):
+        _refuse("clients", "a function from the honest clients by id to the parties that take part", clients)
+    if dataset is not None and not isinstance(dataset, Dataset):
+        _refuse("dataset", "a securefl.data.Dataset", dataset)
+    if model is not None:
+        from securefl.training import is_module
+
+        if not is_module(model):
+            _refuse("model", "a torch.nn.Module (the config's model.kind names the built-in ones)", model)
+
+
+def _refuse(argument: str, expected: str, got: object) -> NoReturn:
+    raise ConfigError(f"expected {expected}, got {got!r}; pass one or leave it out", argument)
 
 
 def load_dataset(config: Config) -> Dataset:
@@ -344,7 +364,10 @@ def _process(
         engine = Processes(hosts, enrolment.roster.ids, config.engine.workers)
     else:
         honest = build_clients(terms, enrolment, source, store, run, learner, stopwatch)
-        engine = InProcess(honest if clients is None else clients(honest))
+        parties = honest if clients is None else clients(honest)
+        if not isinstance(parties, Mapping):
+            _refuse("clients", "a function that returns a mapping from ids to parties", parties)
+        engine = InProcess(parties)
     closing.callback(engine.close)
     return Process(terms, setting, learner, initial, engine, store, source.private, stopwatch, closing)
 

@@ -1,7 +1,10 @@
 """A run in one JSON object: what it reached, what it cost, where the time went.
 
-Rules kept here: everything is recomputed from the run's own files and final state, so a resumed run
-has the same summary as an undisturbed one.
+Rules kept here:
+- Everything is recomputed from the run's own files and final state, so a resumed run has the same summary
+  as an undisturbed one.
+- Of the data it reads the server's test set alone, which the card says is not covered. Training examples
+  enter through the model, and epsilon is what that cost.
 
 What this file does NOT do: draw (`securefl.report`).
 """
@@ -17,7 +20,7 @@ from securefl import run_directory as folder
 from securefl.build import Process
 from securefl.errors import RunDirectoryError
 from securefl.federation.server import State
-from securefl.guarantee import Terms
+from securefl.guarantee import Terms, privacy_statement
 
 Summary = dict[str, object]
 
@@ -61,7 +64,10 @@ class _Line(BaseModel):
 
 
 def summarise(terms: Terms, out: Path, process: Process, state: State) -> Summary:
-    """The summary of a run whose rounds have all been played. Times in seconds, losses in nats."""
+    """The summary of a run whose rounds have all been played. Times in seconds, losses in nats.
+
+    `dropped` counts client-rounds: each client of a `RoundRecord.dropped` once, in every attempt at a round.
+    """
     config = terms.config
     rounds = [_Round.model_validate(line) for line in folder.read_lines(out / folder.ROUNDS)]
     lines = [_Line.model_validate(line) for line in folder.read_lines(out / folder.METRICS)]
@@ -75,11 +81,12 @@ def summarise(terms: Terms, out: Path, process: Process, state: State) -> Summar
         "simulated": True,
         "test_accuracy": scores.accuracy,
         "test_loss": scores.loss,
-        "majority_accuracy": terms.dataset.majority_accuracy,
+        "majority_accuracy": terms.dataset.test.majority_share,
         "epsilon": process.epsilon(),
         "epsilon_planned": planned,
         "delta": config.privacy.delta,
         "privacy_unit": config.privacy.unit,
+        "privacy_statement": privacy_statement(terms, process.epsilon(), process.private),
         "rounds": config.server.rounds,
         "rounds_done": done,
         "rounds_abandoned": config.server.rounds - done,
@@ -115,18 +122,16 @@ def _by_phase(rounds: list[_Round]) -> dict[str, float]:
 
 
 def _by_client(terms: Terms, process: Process, state: State) -> Summary:
-    """Test scores per natural client (a hospital), against always answering its majority class."""
+    """Test scores per natural client (a hospital), against always answering its majority class there."""
     data = terms.dataset
-    if data.test_clients is None or data.train_clients is None or data.client_names is None:
+    if data.test_clients is None or data.client_names is None:
         return {}
     table: Summary = {}
     for client, name in enumerate(data.client_names):
         test = data.test.take(np.flatnonzero(data.test_clients == client))
-        labels = data.train.labels[data.train_clients == client]
-        majority = int(np.argmax(np.bincount(labels, minlength=data.classes)))
         table[name] = {
             "accuracy": process.learner.evaluate(state.model, test).accuracy,
-            "majority": float(np.mean(test.labels == majority)),
+            "majority": test.majority_share,
             "examples": len(test),
         }
     return {"clients_accuracy": table}

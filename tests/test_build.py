@@ -265,3 +265,24 @@ def test_members_lost_in_the_draw_and_later_come_off_the_same_bound_on_dropouts(
     assert len(group.members) == 9
     assert (group.status == "summed") is opened
     assert len(group.survivors) == (8 if opened else 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"model": "linear"}, r"model: expected a torch\.nn\.Module .* got 'linear'"),
+        ({"clients": 5}, r"clients: expected a function from the honest clients .* got 5"),
+        ({"clients": list}, r"clients: expected a function that returns a mapping .* got \[0, 1"),
+        ({"dataset": "digits"}, r"dataset: expected a securefl\.data\.Dataset, got 'digits'"),
+    ],
+)
+def test_objects_of_another_kind_are_refused_by_name(
+    small: Make, given: dict[str, object], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        securefl.build_federated_averaging(small("privacy={unit: none}"), **given)  # type: ignore[arg-type]
+
+
+def test_a_config_that_is_neither_a_config_nor_a_path_is_refused() -> None:
+    with pytest.raises(ConfigError, match="config: expected a Config or the path of a YAML file, got 5"):
+        securefl.build_federated_averaging(5)  # type: ignore[arg-type]

@@ -16,13 +16,15 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from securefl import config as configuration
+from securefl.build import load_dataset
 from securefl.cli import app
 from securefl.cli.given_data import aligned, read
 from securefl.cli.running import free_folder
 from securefl.cli.starting import template_text, templates
-from securefl.cli.summary import rows
+from securefl.cli.summary import print_summary, rows
 from securefl.data import Dataset, Examples, load
 from securefl.errors import DataError, LedgerError
+from securefl.guarantee import settle
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "configs"
 QUICKSTART = str(EXAMPLES / "quickstart.yaml")
@@ -48,6 +50,12 @@ def test_every_command_explains_itself_and_its_exit_codes(command: str) -> None:
     assert result.exit_code == 0
     for part in ("0 done", "1 the run failed", "2 bad"):
         assert part in " ".join(result.stdout.split())
+
+
+def test_check_says_what_it_does_not_try() -> None:
+    assert "does not try the device, nor whether the model trains" in " ".join(
+        securefl("check", "--help").stdout.split()
+    )
 
 
 def test_the_version_is_that_of_the_package() -> None:
@@ -138,6 +146,19 @@ def test_the_budget_hits_its_target_and_grows_with_rounds_and_rate_and_shrinks_w
     assert epsilons["noise_multiplier"] == sorted(epsilons["noise_multiplier"], reverse=True)
     assert epsilons["rounds"] == sorted(epsilons["rounds"])
     assert epsilons["sample_rate"] == sorted(epsilons["sample_rate"])
+
+
+@pytest.mark.parametrize("accountant", ["pld", "rdp"])
+def test_the_planned_row_of_every_budget_table_is_what_check_settles(accountant: str) -> None:
+    override = f"privacy.accountant={accountant}"
+    config = configuration.load(QUICKSTART, [override])
+    settled = settle(config, load_dataset(config)).budget
+    assert settled is not None
+    tables = json.loads(securefl("budget", QUICKSTART, "--set", override, "--json").stdout)["tables"]
+    for rows_of_one in tables.values():
+        planned = rows_of_one[2]
+        assert planned["noise_multiplier"] == settled.event.noise_multiplier
+        assert planned["epsilon"] == settled.epsilon
 
 
 def test_the_budget_is_a_readable_table() -> None:
@@ -239,6 +260,15 @@ def test_a_run_prints_one_json_summary_and_draws_no_bar_where_there_is_no_termin
     assert configuration.load(out / "config.yaml").name == "short"
 
 
+def test_the_summary_of_a_run_ends_with_the_sentence_that_epsilon_needs(
+    finished: tuple[Path, Result], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, result = finished
+    statement = json.loads(result.stdout)["privacy_statement"]
+    print_summary(json.loads(result.stdout), out, out / "report.html")
+    assert statement in capsys.readouterr().out
+
+
 def test_a_folder_that_holds_a_run_is_refused_before_any_work(finished: tuple[Path, Result]) -> None:
     out, _ = finished
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
@@ -282,11 +312,12 @@ def test_evaluating_on_data_of_another_shape_or_name_is_bad_input(finished: tupl
     assert ".csv or .npz file, got 'heart.txt'" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["resume", "report"])
+@pytest.mark.parametrize("command", ["resume", "report", "evaluate"])
 def test_a_folder_that_is_no_run_is_bad_input(command: str, tmp_path: Path) -> None:
-    result = securefl(command, tmp_path)
+    result = securefl(command, tmp_path, *(("digits",) if command == "evaluate" else ()))
     assert result.exit_code == 2, result.output
     assert str(tmp_path) in result.stderr
+    assert "securefl init" not in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 

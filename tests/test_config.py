@@ -108,12 +108,53 @@ ONE_KEY = (
     broken(
         "server.optimizer.kind=adamw", path="server.optimizer.kind", says=("'adamw'", "did you mean 'adam'?")
     ),
+    broken(
+        "server.optimizer.kind=momentum",
+        path="server.optimizer.kind",
+        says=("'momentum'", "write {kind: sgd, momentum: 0.9}"),
+    ),
     broken("server.optimizer.beta1=0.9", path="server.optimizer.beta1", says=("0.9", "momentum")),
     broken("server.weights={kind: examples}", path="server.weights.cap", says=("cap of one", "got nothing")),
     broken("simulation.dropout=1.0", path="simulation.dropout", says=("below 1, got 1.0",)),
     broken("engine={kind: processes, workers: 0}", path="engine.workers", says=("at least 1, got 0",)),
     broken(
         "engine.kind=threads", path="engine.kind", says=("expected in_process or processes, got 'threads'",)
+    ),
+)
+
+TOO_LARGE = (
+    broken(
+        "training.local_steps=100000000", path="training.local_steps", says=("at most 100,000", "steps: 5")
+    ),
+    broken("server.rounds=100000000", path="server.rounds", says=("at most 100,000, got 1000", "rounds: 30")),
+    broken("privacy.epsilon=1e12", path="privacy.epsilon", says=("at most 100, got 1", "`epsilon: 8.0`")),
+    broken("privacy.budget=1e12", path="privacy.budget", says=("at most 100, got 1",)),
+    broken(
+        "model={kind: mlp, hidden: [1000000000]}", path="model.hidden.0", says=("at most 65,536, got 1000",)
+    ),
+    broken(
+        "model={kind: mlp, hidden: [" + "1," * 65 + "]}",
+        path="model.hidden",
+        says=("at most 64 values, got 65", "`hidden: [100]`"),
+    ),
+    broken(
+        "training.local_steps=100000",
+        path="training.local_steps",
+        says=("at most 1,000,000 local steps", "100,000 x (30 + 2) = 3,200,000", "plan fewer"),
+    ),
+    broken(
+        "privacy.spare_releases=1000000",
+        path="training.local_steps",
+        says=("3 x (30 + 1,000,000) = 3,000,090",),
+    ),
+    broken(
+        "clients=16500", path="clients", says=("at most 16,384 clients in a round", "got 16,500", "sample")
+    ),
+    broken(
+        "clients=20000",
+        "participation={kind: sample, cohort: 16385}",
+        path="participation.cohort",
+        says=("at most 16,384", "got 16,385"),
     ),
 )
 
@@ -297,7 +338,7 @@ REFUSED_ON_PURPOSE = (
     ),
 )
 
-TABLE = (*ONE_KEY, *SEVERAL_KEYS, *REFUSED_ON_PURPOSE)
+TABLE = (*ONE_KEY, *TOO_LARGE, *SEVERAL_KEYS, *REFUSED_ON_PURPOSE)
 
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: " ".join(case.overrides))

@@ -20,7 +20,11 @@ _TITLES = {
 
 
 def check(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Validate CONFIG against its data and print the guarantee card. Trains and writes nothing."""
+    """Validate CONFIG against its data and print the guarantee card. Trains and writes nothing.
+
+    It does not try the device, nor whether the model trains: that needs torch, and `run` checks it before it
+    writes anything.
+    """
     with output.told(as_json):
         from securefl import config as configuration
         from securefl.build import load_dataset
@@ -70,7 +74,9 @@ def budget_tables(config: Config) -> dict[str, tuple[BudgetRow, ...]]:
             "privacy.unit",
         )
     steps = training.local_steps * (rounds + privacy.spare_releases)
-    noise = noise_multiplier_for(privacy.epsilon, privacy.delta, training.sample_rate, steps)
+    noise = noise_multiplier_for(
+        privacy.epsilon, privacy.delta, training.sample_rate, steps, method=privacy.accountant
+    )
     plan: tuple[tuple[float, ...], tuple[int, ...], tuple[float, ...]]
     plan = ((noise,), (rounds,), (training.sample_rate,))
     grids = {

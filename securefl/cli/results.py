@@ -42,9 +42,11 @@ def evaluate(
     with output.told(as_json):
         from securefl import config as configuration
         from securefl.cli.given_data import read
+        from securefl.manifest import read as require_run
         from securefl.run import evaluate as score
         from securefl.run_directory import CONFIG
 
+        require_run(folder)
         examples = read(configuration.load(folder / CONFIG), data, label, client)
         scores = score(folder, examples)
         if as_json:

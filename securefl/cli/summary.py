@@ -11,6 +11,8 @@ from securefl.cli import output
 def print_summary(summary: Mapping[str, object], folder: Path, report: Path) -> None:
     """Prints what summary.json says first, and where everything lies."""
     output.print_table(f"{summary['name']}: {summary['status']}", ("", "value"), rows(summary))
+    if "privacy_statement" in summary:
+        output.print_text(str(summary["privacy_statement"]))
     clients = summary.get("clients_accuracy")
     if isinstance(clients, Mapping):
         cells = [

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from securefl.config.section import Count, Counts, Decay, Norm, Positive, Section, Whole, doc
+from securefl.config.section import Count, Counts, Decay, Norm, Positive, Section, Steps, Whole, doc
 from securefl.secagg import HYBRID, X25519, Shape, shape
 
 
@@ -129,7 +129,7 @@ Weights = Annotated[UniformWeights | PublicWeights | ExampleWeights, Field(discr
 class Server(Section):
     """What the server does with the aggregate of a round, and for how long."""
 
-    rounds: Annotated[Count, doc("Rounds of the run.", 30, "rounds")]
+    rounds: Annotated[Steps, doc("Rounds of the run.", 30, "rounds")]
     optimizer: Annotated[Optimizer, doc("The server's step.", {"kind": "sgd", "learning_rate": 1.0})] = Sgd(
         kind="sgd"
     )

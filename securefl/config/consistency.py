@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 from securefl.config.robustness import check_robust
 from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
-from securefl.secagg import MAX_COMPLETE, check_threshold, smallest_threshold
+from securefl.secagg import MAX_COMPLETE, MAX_MEMBERS, check_threshold, smallest_threshold
 from securefl.training.shapes import ModelSpec
 
 if TYPE_CHECKING:
     from securefl.config.learning import Data
     from securefl.config.root import Config
 
+MAX_NOISY_STEPS = 1_000_000
+"""Of one client over the whole run; the accountant answers for so many within seconds."""
 _THRESHOLD = "secure_aggregation.threshold"
 _OWN_DATA = ("csv", "npz")
 _WITH_CLIENTS = (*_OWN_DATA, "heart_disease")
@@ -95,8 +97,24 @@ def _check_budget(config: Config) -> None:
             "privacy.budget",
         )
 
+    steps = config.training.local_steps * (config.server.rounds + privacy.spare_releases)
+    if privacy.unit == "example" and steps > MAX_NOISY_STEPS:
+        raise ConfigError(
+            f"expected at most {MAX_NOISY_STEPS:,} local steps in all rounds and spare releases, got "
+            f"{config.training.local_steps:,} x ({config.server.rounds:,} + {privacy.spare_releases:,}) = "
+            f"{steps:,}; plan fewer steps or rounds",
+            "training.local_steps",
+        )
+
 
 def _check_cohort(config: Config) -> None:
+    if config.cohort_size > MAX_MEMBERS:
+        raise ConfigError(
+            f"expected at most {MAX_MEMBERS:,} clients in a round, which is what a message holds, got "
+            f"{config.cohort_size:,}; let a sample of them take part, "
+            "`participation: {kind: sample, cohort: 1000}`",
+            "clients" if config.participation.kind == "all" else "participation.cohort",
+        )
     if config.cohort_size > config.clients:
         raise ConfigError(
             f"expected at most the {config.clients} clients, got {config.cohort_size}; lower the cohort or "

@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from securefl.config.section import Count, Counts, Decay, Norm, NotNegative, Positive, Section, Whole, doc
+from securefl.config.section import (
+    Count,
+    Decay,
+    Epsilon,
+    Norm,
+    NotNegative,
+    Positive,
+    Section,
+    Steps,
+    Whole,
+    Widths,
+    doc,
+)
 
 
 class Partition(Section):
@@ -67,10 +79,10 @@ class Model(Section):
         Literal["linear", "mlp", "cnn"], doc("linear: softmax regression; mlp; cnn for images.", "linear")
     ]
     hidden: Annotated[
-        Counts, doc("Widths of the hidden layers (mlp; optional for cnn).", [100], "units")
+        Widths, doc("Widths of the hidden layers (mlp; optional for cnn).", [100], "units")
     ] = ()
     channels: Annotated[
-        Counts,
+        Widths,
         doc("Output channels of the convolutions, each halving the image (cnn).", [16, 32], "channels"),
     ] = ()
 
@@ -78,7 +90,7 @@ class Model(Section):
 class Training(Section):
     """What one client does in one round. Public constants, the same for every client."""
 
-    local_steps: Annotated[Count, doc("SGD steps per client and round.", 5, "steps")]
+    local_steps: Annotated[Steps, doc("SGD steps per client and round.", 5, "steps")]
     learning_rate: Annotated[Positive, doc("Step size of local SGD.", 0.5)]
     momentum: Annotated[Decay, doc("Classical momentum, started afresh every round.", 0.0)] = 0.0
     proximal: Annotated[NotNegative, doc("FedProx mu: pull towards the global model.", 0.0)] = 0.0
@@ -102,7 +114,7 @@ class ExamplePrivacy(Section):
     """Differential privacy for single training examples: local DP-SGD, charged over the whole run."""
 
     unit: Annotated[Literal["example"], doc("What is protected: one training example.", "example")]
-    epsilon: Annotated[Positive, doc("Most that a client may spend over the whole run.", 8.0, "nats")]
+    epsilon: Annotated[Epsilon, doc("Most that a client may spend over the whole run.", 8.0, "nats")]
     delta: Annotated[
         float,
         Field(gt=0.0, lt=1.0),
@@ -113,7 +125,7 @@ class ExamplePrivacy(Section):
         Whole, doc("Rounds that may be played again after an abandoned one; in the noise.", 2, "releases")
     ] = 2
     budget: Annotated[
-        Positive | None,
+        Epsilon | None,
         doc("Cap of the ledger over all runs on this data; default: epsilon.", 8.0, "nats"),
     ] = None
     ledger: Annotated[

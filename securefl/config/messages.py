@@ -109,6 +109,9 @@ def _sentence(finding: ErrorDetails, place: Place) -> str:
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         return f"expected a number {words} {_plain(context[key])}, got {_short(value)}; {_advice(place)}"
+    if kind == "too_long":
+        most, count = context["max_length"], context["actual_length"]
+        return f"expected at most {most} values, got {count}; {_advice(place)}"
     return f"expected {_TYPES.get(kind, finding['msg'])}, got {_short(value)}; {_advice(place)}"
 
 

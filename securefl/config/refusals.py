@@ -48,6 +48,9 @@ _OWN_UPDATE = (
 _STEP = "it is a step before a rule. Write `before: [{kind: clipping, norm: 0.5}]` under robust, and a rule"
 WRONG_VALUES: Mapping[str, Mapping[str, str]] = {
     "robust.rule": {"fltrust": _OWN_UPDATE, "monna": _OWN_UPDATE, "norm_clipping": _STEP, "clipping": _STEP},
+    "server.optimizer.kind": {
+        "momentum": "momentum is a key of sgd, not a kind; write {kind: sgd, momentum: 0.9}"
+    },
     "privacy.accountant": {"gdp": _GAUSSIAN, "gaussian": _GAUSSIAN},
 }
 
@@ -58,7 +61,7 @@ def check(tree: Mapping[str, object]) -> None:
     """Return if nothing in the tree is known to be refused.
 
     Raises:
-        ConfigError: an attacker, or a value that would be no guarantee.
+        ConfigError: an attacker, or a value that would be no guarantee or belongs elsewhere.
         NotAvailable: part of a later version.
     """
     for path, value in _nodes(tree):

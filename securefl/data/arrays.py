@@ -175,7 +175,7 @@ def _features(path: Path, arrays: Arrays, label: str, client: str | None) -> NDA
     if values.ndim < 2 or values.dtype.kind not in "biuf" or not values.size:
         raise DataError(
             f"{path}: array {name!r}: expected numbers of shape (examples, ...), got {values.dtype} of "
-            f"{values.shape}"
+            f"{values.shape}; save numbers with one row per example, as features.reshape(n, -1) does"
         )
     with np.errstate(over="ignore"):  # beyond float32 becomes infinite and is refused below
         floats = values.astype(np.float32, order="C")

@@ -59,6 +59,11 @@ class Examples:
         """The shape of one example's features."""
         return tuple(self.features.shape[1:])
 
+    @property
+    def majority_share(self) -> float:
+        """Share of the most frequent class: what always answering it scores here; 0 without examples."""
+        return float(np.bincount(self.labels).max() / len(self)) if len(self) else 0.0
+
     def take(self, indices: NDArray[np.int64]) -> Examples:
         """The examples at `indices`, in that order; no index at all gives no examples.
 
@@ -111,12 +116,6 @@ class Dataset:
     def shape(self) -> tuple[int, ...]:
         """The shape of one example's features."""
         return self.train.shape
-
-    @property
-    def majority_accuracy(self) -> float:
-        """Test accuracy of always answering the training set's most frequent class."""
-        majority = int(np.argmax(np.bincount(self.train.labels, minlength=self.classes)))
-        return float(np.mean(self.test.labels == majority))
 
     @classmethod
     def of_arrays(

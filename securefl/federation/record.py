@@ -38,7 +38,9 @@ class RoundRecord:
         status: `done`, or `abandoned` with the model unchanged.
         reason: why it was abandoned, else None.
         groups: one record per group.
-        dropped: clients that left a request unanswered or refused it.
+        dropped: clients of the cohort that left a request unanswered or refused it, and those that the
+            epoch's draw of groups lost, who are in no group. In an epoch without groups nobody is asked
+            after the draw, so only its first round has any.
         rows_used: group means that the rule combined.
         update_norm: L2 norm of the aggregated update; 0 when abandoned.
         bytes_up: bytes that each client sent in this round.

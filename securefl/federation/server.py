@@ -158,11 +158,11 @@ def play(
     except (RoundAbandoned, GroupAborted) as reason:
         groups = _group_records(setting, outcomes, rows)
         after = replace(_abandoned(setting, state), early={} if ahead is None else ahead.keys)
-        return after, _record(state, talk, groups, None, str(reason), stopwatch)
+        return after, _record(setting, state, talk, groups, None, str(reason), stopwatch)
     groups = _group_records(setting, outcomes, rows)
     early_keys = {} if ahead is None else ahead.keys
     after = replace(state, round=state.round + 1, attempt=0, model=model, moments=moments, early=early_keys)
-    return after, _record(state, talk, groups, combined, None, stopwatch)
+    return after, _record(setting, state, talk, groups, combined, None, stopwatch)
 
 
 def advance(setting: Setting, state: State, outcomes: tuple[GroupOutcome, ...]) -> State:
@@ -332,6 +332,7 @@ def _abandoned(setting: Setting, state: State) -> State:
 
 
 def _record(
+    setting: Setting,
     state: State,
     talk: _Counted,
     groups: tuple[GroupRecord, ...],
@@ -345,13 +346,21 @@ def _record(
         status="abandoned" if combined is None else "done",
         reason=reason,
         groups=groups,
-        dropped=tuple(sorted(talk.silent)),
+        dropped=tuple(sorted(talk.silent | _absent(setting, state))),
         rows_used=0 if combined is None else len(combined.used),
         update_norm=0.0 if combined is None else float(np.linalg.norm(combined.vector)),
         bytes_up=talk.up,
         bytes_down=talk.down,
         seconds=stopwatch.take(),
     )
+
+
+def _absent(setting: Setting, state: State) -> set[int]:
+    """Clients of the epoch's cohort that its draw lost: they are in no group until the next one."""
+    if state.draw is None:
+        return set()
+    invited = set(cohort(setting, state.round // setting.epoch_rounds))
+    return invited.difference(*state.draw.groups)
 
 
 def _bytes(model: Vector) -> bytes:

@@ -1,6 +1,8 @@
 """What a configuration promises, and what it does not, computed by the functions that the run uses."""
 
-from securefl.guarantee.card import Card, abandon_probability, card
+from securefl.guarantee.abandonment import abandon_probability
+from securefl.guarantee.card import Card, card
+from securefl.guarantee.statement import privacy_statement
 from securefl.guarantee.terms import Budget, Terms, check_ledger, model_spec, settle, with_rule
 
 __all__ = [
@@ -11,6 +13,7 @@ __all__ = [
     "card",
     "check_ledger",
     "model_spec",
+    "privacy_statement",
     "settle",
     "with_rule",
 ]

@@ -1,7 +1,7 @@
 """The guarantee card: what THIS configuration promises in plain words, and what it does not.
 
 Rules kept here:
-- Every number is one of the run's own `Terms`; nothing is computed beside them.
+- Every number is one of the run's own `Terms`, or follows from its config (`abandonment`).
 - Epsilon never stands alone: unit, neighbouring relation, delta, sampler and accountant go with it.
 - What is not promised has its own section, on every card.
 
@@ -11,12 +11,13 @@ What this file does NOT do: derive anything (`terms`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, comb, log2
+from math import ceil, log2
 
 from securefl.config import Config
+from securefl.guarantee.abandonment import abandon_probability
 from securefl.guarantee.rules import at_the_limit, bears, steps_text
+from securefl.guarantee.statement import neighbouring_relation
 from securefl.guarantee.terms import Terms
-from securefl.robust import OwnRule, rows_needed
 from securefl.secagg import Shape, split_probability
 
 _OTHER_SIZE = " Measured in a group of {0.measured_members}; a larger one costs more by its logarithm."
@@ -75,13 +76,8 @@ def _privacy_lines(terms: Terms, private: bool) -> list[str]:
         ]
     if budget is None:
         return ["No differential privacy: epsilon is infinite. Updates can reveal single training examples."]
-    relation = "add or remove one example of one client"
-    if terms.config.server.weights.kind == "examples":
-        relation = (
-            "replace one example of one client by a null example (zero-out); data-set sizes are not protected"
-        )
     return [
-        f"Unit: one training example. Neighbouring relation: {relation}.",
+        f"Unit: one training example. Neighbouring relation: {neighbouring_relation(terms.config)}.",
         f"Each client spends at most epsilon = {budget.epsilon:.3f} at delta = {budget.delta:g} over the "
         f"whole run: {budget.releases} releases ({terms.config.server.rounds} rounds and "
         f"{terms.config.privacy.spare_releases} spare ones) of {training.local_steps} noisy steps, counted "
@@ -168,40 +164,35 @@ def _robust_lines(terms: Terms) -> list[str]:
 
 
 def _dropout_lines(terms: Terms) -> list[str]:
-    secagg, config = terms.config.secure_aggregation, terms.config
-    if not secagg.masking:
-        return ["A client that vanishes is left out of its group's sum."]
-    borne = config.smallest_group - secagg.shape(config.smallest_group).survivors
+    config = terms.config
     lines = [
-        f"A group of {config.smallest_group} survives {borne} of its members vanishing at any step; with "
-        "more of them gone it yields no mean. Its sum is exact for the survivors, or there is a typed error.",
+        _survived(config),
         "A round with too few group means for its rule is abandoned: the model stays as it is, what was "
         f"charged stays charged. Up to {config.privacy.spare_releases} such rounds are played again.",
     ]
     if config.simulation.dropout > 0.0:
+        share = _percent(abandon_probability(config, terms.own_rule))
         lines.append(
-            f"At the simulated dropout rate {config.simulation.dropout:g} about "
-            f"{100 * abandon_probability(config, terms.own_rule):.0f} % of the rounds are abandoned."
+            f"At the simulated dropout rate {config.simulation.dropout:g} about {share} % of the rounds are "
+            "abandoned at their first attempt. That counts clients lost in a draw of groups, who are missing "
+            "for the whole epoch."
         )
     return lines
 
 
-def abandon_probability(config: Config, rule: OwnRule | None = None) -> float:
-    """Chance that too few groups finish a round, with independent dropouts and equal groups.
-
-    Counts every dropout against its group, so it is an upper estimate: a client lost after its
-    share was given does no harm.
-    """
-    secagg, drop = config.secure_aggregation, config.simulation.dropout
-    fewest = secagg.shape(secagg.group_size).survivors
-    lost = 1.0 - _binomial_tail(secagg.group_size, 1.0 - drop, fewest)
-    robust = config.robust
-    needed = rows_needed(rule or robust.rule, robust.max_malicious, before=robust.steps)
-    return 1.0 - _binomial_tail(config.groups, 1.0 - lost, needed)
+def _survived(config: Config) -> str:
+    if not config.secure_aggregation.masking:
+        return "A client that vanishes is left out of its group's sum."
+    size, fewest = config.smallest_group, config.secure_aggregation.shape(config.smallest_group).survivors
+    return (
+        f"A group of {size} survives {size - fewest} of its members vanishing at any step; with more of them "
+        "gone it yields no mean, and a group that was drawn smaller, because clients were lost in the draw, "
+        "survives fewer. Its sum is exact for the survivors, or there is a typed error."
+    )
 
 
-def _binomial_tail(n: int, p: float, least: int) -> float:
-    return sum(comb(n, k) * p**k * (1.0 - p) ** (n - k) for k in range(least, n + 1))
+def _percent(chance: float) -> str:
+    return f"{100 * chance:.0f}" if chance >= 0.01 else f"{100 * chance:.1g}"
 
 
 def _cost_lines(terms: Terms) -> list[str]:
@@ -221,8 +212,15 @@ def _limits(terms: Terms) -> list[str]:
         "No guaranteed output: the server or a few members of a group can make it abort.",
         "No protection against Sybils inside the signed roster or against side channels, and keys in memory "
         "are not reliably wiped by Python.",
+        f"Test accuracies and majority classes come from the server's test set, {len(terms.dataset.test):,} "
+        "examples held out, exactly: no guarantee covers it.",
         "All clients are simulated on one machine here, by an operator who could read their data and keys.",
     ]
+    if terms.config.simulation.client_curves:
+        lines.append(
+            "The curves per client are exact scores on training data, for the operator of a simulation only: "
+            "whoever gets the round records or the report has them, and epsilon does not cover them."
+        )
     if terms.config.server.weights.kind == "examples":
         lines.append("The numbers of examples enter an exact masked sum: data-set sizes are not protected.")
     if terms.rule != "mean":

@@ -9,6 +9,7 @@ What this file does NOT do: import torch. `securefl check` answers at once.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from securefl.config import Config
 from securefl.data import Dataset, partition
 from securefl.encoding import FixedPoint
-from securefl.errors import ConfigError
+from securefl.errors import BudgetExceeded, ConfigError, LedgerUnusable
 from securefl.federation.rehearsal import Grouping, Traffic, rehearse
 from securefl.privacy.accountant import epsilon, noise_multiplier_for
 from securefl.privacy.events import SampledGaussian
@@ -95,6 +96,7 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
         ConfigError: a combination that cannot run or breaks a guarantee on this data.
         DataError: the data cannot be shared out as asked.
         BudgetExceeded: the shared ledger has too little left for the whole run.
+        LedgerUnusable: the shared ledger is damaged, locked, or no ledger.
     """
     split = config.data.partition
     shares = partition(dataset, split.kind, config.clients, config.seed, alpha=split.alpha)
@@ -202,15 +204,29 @@ def _refuse_over_cap(config: Config, dataset: Dataset, budget: Budget, run: str 
     path = config.privacy.ledger
     if path is None:
         return
+    _refuse_unwritable(Path(path))
     if not Path(path).exists():
-        if not Path(path).parent.is_dir():
+        return
+    try:
+        with Ledger.open(path, create=False) as ledger:
+            check_ledger(ledger, dataset, budget, run or "")
+    except (BudgetExceeded, LedgerUnusable) as error:
+        raise type(error)(f"privacy.ledger: {path}: {str(error).removeprefix(f'{path}: ')}") from error
+
+
+def _refuse_unwritable(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise ConfigError(
+            f"expected a file in a folder that exists, got {path}; make the folder or name another file",
+            "privacy.ledger",
+        )
+    for place in (path.parent, path):
+        if place.exists() and not os.access(place, os.W_OK):
             raise ConfigError(
-                f"expected a file in a folder that exists, got {path}; make the folder or name another file",
+                f"expected a file that can be written, in a folder that can, got {path}, and {place} is "
+                "read-only; nothing may leave before it is charged: fix access or name another file",
                 "privacy.ledger",
             )
-        return
-    with Ledger.open(path, create=False) as ledger:
-        check_ledger(ledger, dataset, budget, run or "this run")
 
 
 def check_ledger(ledger: Ledger, dataset: Dataset, budget: Budget, run: str) -> None:

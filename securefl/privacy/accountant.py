@@ -141,7 +141,10 @@ def _solve_noise(target: float, delta: float, rate: float, steps: int, prior: Re
     def spent_with(noise: float) -> float:
         return epsilon(everything(noise), delta, method)
 
-    noise = _smallest_within(spent_with, target)
+    # About what one epsilon-4 run of so many steps needs: from far below it the first probes would cost
+    # gigabytes. A power of two, so that the bracket, and with it the result, is that of a start at 1.
+    start = 2.0 ** max(0, math.floor(math.log2(rate * math.sqrt(steps))))
+    noise = _smallest_within(spent_with, target, start)
     if noise is None:
         raise BudgetExceeded(
             f"no noise multiplier up to {_NOISE_CEILING:g} keeps {steps} steps within epsilon {target:g} at "
@@ -151,9 +154,9 @@ def _solve_noise(target: float, delta: float, rate: float, steps: int, prior: Re
     return noise
 
 
-def _smallest_within(spent_with: Callable[[float], float], target: float) -> float | None:
+def _smallest_within(spent_with: Callable[[float], float], target: float, start: float) -> float | None:
     """The root of a decreasing function, from the side that keeps the promise, in log-log scale."""
-    low, high = 0.5, 1.0
+    low, high = start / 2, start
     while spent_with(high) > target:
         low, high = high, high * 2
         if high > _NOISE_CEILING:

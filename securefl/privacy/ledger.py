@@ -229,12 +229,16 @@ class Ledger:
     ) -> None:
         """Refuses to start (or resume) a run of `count` releases per client that cannot finish within `cap`.
 
+        Args:
+            run: id of the run; "" for one that has none yet.
+
         Raises:
             BudgetExceeded: says by how much.
         """
         elsewhere = self.spent(source, excluding=run)
         planned = worst([releases([(event, count)]), *self._current().by_client(source, run)])
-        require_within(f"run {run!r}", source, elsewhere, total(elsewhere, planned), cap, delta, method)
+        who = f"run {run!r}" if run else "this run"
+        require_within(who, source, elsewhere, total(elsewhere, planned), cap, delta, method)
 
     # -- the chain ----------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ Rules kept here:
   accountant counts on it.
 
 What this file does NOT do: scale to a clip norm (`securefl.training`), or integer noise for released
-aggregates. The Gaussian here is floating-point: it has 2^53 radii and 2^53 angles, no value beyond
-+-8.66 standard deviations, and its low bits are not those of a real Gaussian. The epsilon of an event
+aggregates. The Gaussian here is floating-point: it has 2^52 radii and 2^52 angles, no value beyond
++-8.58 standard deviations, and its low bits are not those of a real Gaussian. The epsilon of an event
 holds for the ideal mechanism (Mironov 2012, "On Significance of the Least Significant Bits For
 Differential Privacy"), and the guarantee card says so.
 

@@ -81,5 +81,5 @@ def require_within(
     raise BudgetExceeded(
         f"{who} would bring data source {source[:12]} to epsilon {would_be:.4g} at delta {delta:g}, "
         f"{would_be - cap:.4g} above the cap of {cap:g}; spent before: {spent:.4g}. Nothing was released. "
-        "Raise privacy.budget, plan fewer rounds or more noise, or use data that is not charged here"
+        "Raise privacy.budget, lower privacy.epsilon, plan fewer rounds, or use data that is not charged here"
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from securefl.training.arrays import named_arrays, with_arrays
     from securefl.training.flat import get_vector, set_vector
     from securefl.training.learner import Learner, Scores, limit_threads, score
-    from securefl.training.models import build_model
+    from securefl.training.models import build_model, is_module
 
 __all__ = [
     "Learner",
@@ -25,6 +25,7 @@ __all__ = [
     "Scores",
     "build_model",
     "get_vector",
+    "is_module",
     "limit_threads",
     "named_arrays",
     "parameter_count",
@@ -38,6 +39,7 @@ _NEEDS_TORCH = {
     "Scores": "learner",
     "build_model": "models",
     "get_vector": "flat",
+    "is_module": "models",
     "limit_threads": "learner",
     "named_arrays": "arrays",
     "score": "learner",

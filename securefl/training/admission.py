@@ -42,9 +42,20 @@ def check_module(module: nn.Module) -> None:
                 "statistics; use GroupNorm or LayerNorm",
                 "model",
             )
+    _check_types(module)
     problems = ModuleValidator.validate(module)
     if problems:
         raise ConfigError(f"Opacus cannot train this module privately: {problems[0]}", "model")
+
+
+def _check_types(module: nn.Module) -> None:
+    """Examples, weights and updates are float32; another type would fail inside a layer, or lose bits."""
+    for name, value in (*module.named_parameters(), *module.named_buffers()):
+        if value.is_floating_point() and value.dtype != torch.float32:
+            raise ConfigError(
+                f"expected float32 weights, got {value.dtype} in {name!r}; call `.float()` on the module",
+                "model",
+            )
 
 
 def check_examples_apart(module: nn.Module, input_shape: Sequence[int], classes: int | None = None) -> None:

@@ -47,3 +47,8 @@ def _convolutions(spec: ModelSpec, input_shape: Sequence[int]) -> list[nn.Module
     for fan_in, fan_out in pairwise((channels, *spec.channels)):
         layers += [nn.Conv2d(fan_in, fan_out, KERNEL, padding=KERNEL // 2), nn.Tanh(), nn.MaxPool2d(POOL)]
     return layers
+
+
+def is_module(candidate: object) -> bool:
+    """Whether a caller's object is a torch module at all."""
+    return isinstance(candidate, nn.Module)

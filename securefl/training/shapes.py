@@ -18,6 +18,8 @@ from securefl.errors import ConfigError
 
 KERNEL = 3
 POOL = 2
+MAX_PARAMETERS = 10**8
+"""A client and the server hold a few vectors of this length as float64, 0.8 GB each."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,18 @@ def parameter_count(spec: ModelSpec, input_shape: Sequence[int], classes: int) -
     Example:
         >>> parameter_count(ModelSpec("linear"), (64,), 10)
         650
+
+    Raises:
+        ConfigError: a model that does not fit the data, or is too large.
     """
-    dense = sum(
-        (fan_in + 1) * fan_out for fan_in, fan_out in pairwise(dense_widths(spec, input_shape, classes))
-    )
-    if spec.kind != "cnn":
-        return dense
-    planes = (image_shape(spec, input_shape)[0], *spec.channels)
-    return dense + sum((fan_in * KERNEL**2 + 1) * fan_out for fan_in, fan_out in pairwise(planes))
+    count = _count(spec, input_shape, classes)
+    if count > MAX_PARAMETERS:
+        raise ConfigError(
+            f"expected at most {MAX_PARAMETERS:,} parameters, got {count:,} on examples of shape "
+            f"{tuple(input_shape)}; make the layers narrower",
+            "model",
+        )
+    return count
 
 
 def dense_widths(spec: ModelSpec, input_shape: Sequence[int], classes: int) -> tuple[int, ...]:
@@ -88,6 +94,16 @@ def image_shape(spec: ModelSpec, input_shape: Sequence[int]) -> tuple[int, int, 
             "model.channels",
         )
     return channels, height, width
+
+
+def _count(spec: ModelSpec, input_shape: Sequence[int], classes: int) -> int:
+    dense = sum(
+        (fan_in + 1) * fan_out for fan_in, fan_out in pairwise(dense_widths(spec, input_shape, classes))
+    )
+    if spec.kind != "cnn":
+        return dense
+    planes = (image_shape(spec, input_shape)[0], *spec.channels)
+    return dense + sum((fan_in * KERNEL**2 + 1) * fan_out for fan_in, fan_out in pairwise(planes))
 
 
 def _check_widths(path: str, widths: tuple[int, ...], *, needed: bool, allowed: bool) -> None:

@@ -67,7 +67,7 @@ BROKEN = [
     ({"x": IMAGES, "y": LABELS}, {"label": "z"}, "data.label to name an array, got 'z'; arrays: x, y"),
     ({"x": IMAGES, "y": LABELS}, {"client": "y"}, "both array 'y'"),
     ({"a": IMAGES, "b": IMAGES, "y": LABELS}, {}, "rename the features"),
-    ({"x": np.zeros(20), "y": LABELS}, {}, "expected numbers of shape"),
+    ({"x": np.zeros(20), "y": LABELS}, {}, "expected numbers of shape .* save numbers with one row"),
     ({"x": IMAGES.astype("U3"), "y": LABELS}, {}, "expected numbers of shape"),
     ({"x": IMAGES, "y": LABELS.astype(object)}, {}, "objects are never unpickled"),
     ({"x": IMAGES, "y": LABELS, "z": np.zeros(3)}, {}, "array 'z': expected one row per example"),

@@ -80,8 +80,9 @@ def test_a_data_set_that_does_not_fit_together_is_refused(change, message: str) 
         Dataset(**(fields | change))
 
 
-def test_the_majority_accuracy_uses_the_training_majority() -> None:
-    assert Dataset("mine", examples([0, 1, 1]), examples([1, 0, 0, 0]), 2, HASH).majority_accuracy == 0.25
+def test_the_majority_share_is_that_of_the_most_frequent_class() -> None:
+    assert examples([1, 0, 0, 2]).majority_share == 0.5
+    assert examples([1, 0]).take(np.array([], dtype=np.int64)).majority_share == 0.0
 
 
 def test_own_arrays_become_a_data_set() -> None:

@@ -117,7 +117,25 @@ def test_clipping_before_the_mean_is_said_and_bounds_nothing_more(small: Make) -
     assert "Rule: mean after clipping to norm 0.5. It bounds nothing" in said
 
 
-def test_the_abandonment_estimate_is_the_binomial_one(small: Make) -> None:
-    config = small("simulation.dropout=0.1", "secure_aggregation.threshold=3")
-    # Three groups of three, every member needed: (0.9^3)^3 of the rounds are complete.
-    assert abandon_probability(config) == pytest.approx(1 - 0.9**9)
+def test_what_is_scored_without_being_charged_is_among_what_is_not_promised(small: Make) -> None:
+    plain, curves = (
+        "\n".join(settled(small(f"simulation.client_curves={on}"))[1].sections["Not promised"])
+        for on in ("false", "true")
+    )
+    assert "server's test set, 899 examples held out, exactly: no guarantee covers it" in plain
+    assert "exact scores on training data" in curves
+    assert "exact scores on training data" not in plain
+
+
+def test_the_card_gives_the_share_of_abandoned_rounds_and_says_that_smaller_groups_bear_less() -> None:
+    terms, shown = settled(configuration.load(CONFIGS / "quickstart.yaml"))
+    share = 100 * abandon_probability(terms.config)
+    assert f"0.1 about {share:.0f} % of the rounds are abandoned at their first attempt" in text(shown)
+    assert "A group of 4 survives 1 of its members vanishing" in text(shown)
+    assert "drawn smaller, because clients were lost in the draw, survives fewer" in text(shown)
+
+
+def test_without_masks_the_share_of_abandoned_rounds_is_on_the_card_too(small: Make) -> None:
+    _, shown = settled(small("secure_aggregation.masking=false", "simulation.dropout=0.5"))
+    assert "left out of its group's sum" in text(shown)
+    assert "% of the rounds are abandoned" in text(shown)

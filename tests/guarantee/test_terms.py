@@ -93,7 +93,10 @@ def test_a_shared_ledger_that_cannot_bear_the_whole_run_refuses_it_and_says_by_h
     with securefl.build_federated_averaging(config, run="first") as process:
         state, _ = process.next(process.initialize())
         process.next(state)
-    with pytest.raises(BudgetExceeded, match="above the cap of 8"):
+    path = tmp_path / "shared.sqlite"
+    with pytest.raises(
+        BudgetExceeded, match=rf"^privacy.ledger: {path}: this run would .* above the cap of 8"
+    ):
         settled(config)
     assert settled(config, run="first").budget is not None, "a resumed run's own releases are in its plan"
 
@@ -102,5 +105,22 @@ def test_a_shared_ledger_in_no_folder_or_of_other_bytes_is_refused(small: Make, 
     with pytest.raises(ConfigError, match=r"privacy.ledger: expected a file in a folder that exists"):
         settled(small(f"privacy.ledger={tmp_path / 'absent' / 'ledger.sqlite'}"))
     (tmp_path / "notes.txt").write_text("not a ledger")
-    with pytest.raises(LedgerError, match="Do not delete it to go on"):
-        settled(small(f"privacy.ledger={tmp_path / 'notes.txt'}"))
+    for name, says in (("notes.txt", "Do not delete it to go on"), ("", "")):
+        with pytest.raises(LedgerError, match=rf"^privacy.ledger: {tmp_path / name}: .*{says}"):
+            settled(small(f"privacy.ledger={tmp_path / name}"))
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_shared_ledger_that_cannot_be_written_is_found_out_before_the_run(
+    small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    if there:
+        ledger.touch()
+    locked = ledger if there else tmp_path
+    # The tests may run as root, who may write anywhere; so the answer of the system is put in.
+    monkeypatch.setattr("os.access", lambda path, mode: path != locked)
+    with pytest.raises(
+        ConfigError, match=rf"privacy.ledger: expected a file that can .*{locked} is read-only"
+    ):
+        settled(small(f"privacy.ledger={ledger}"))

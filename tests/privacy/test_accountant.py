@@ -203,3 +203,9 @@ def test_the_package_loads_without_the_accounting_library_and_never_loads_torch(
         "assert 'dp_accounting' in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_noise_for_very_many_steps_is_found_without_walking_through_the_expensive_small_ones() -> None:
+    # Full batches add up exactly, so a million steps need a thousand times the noise of one.
+    one, many = (noise_multiplier_for(8.0, 1e-5, 1.0, steps) for steps in (1, 1_000_000))
+    assert many == pytest.approx(1000 * one, rel=1e-4)

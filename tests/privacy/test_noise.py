@@ -155,3 +155,13 @@ def test_negative_sizes_are_refused() -> None:
         gaussian(stream(14), -1)
     with pytest.raises(PrivacyError, match="population"):
         poisson_sample(stream(14), -1, 0.5)
+
+
+def test_the_largest_value_is_that_of_the_smallest_midpoint_and_stays_below_8_58() -> None:
+    class AllZeros(Stream):
+        def take(self, size: int) -> bytes:
+            return bytes(size)
+
+    largest = gaussian(AllZeros(bytes(32)), 2).max()
+    assert largest == pytest.approx(math.sqrt(-2 * math.log(0.5 * 2.0**-52)))
+    assert 8.57 < largest < 8.58

@@ -30,6 +30,15 @@ def test_layers_that_opacus_cannot_train_are_refused() -> None:
         check_module(nn.Sequential(nn.LSTM(5, 3)))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_that_are_not_float32_are_refused_for_what_they_are(dtype: torch.dtype) -> None:
+    module = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 3).to(dtype))
+    with pytest.raises(
+        ConfigError, match=rf"model: expected float32 weights, got {dtype} in '1.weight'; call"
+    ):
+        check_module(module)
+
+
 def test_a_module_without_trainable_parameters_is_refused() -> None:
     with pytest.raises(ConfigError, match="trainable"):
         check_module(nn.Linear(5, 3).requires_grad_(False))

@@ -70,3 +70,8 @@ def test_shapes_and_settings_load_without_torch() -> None:
         "assert 'torch' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_too_large_for_a_simulation_is_refused_with_its_size() -> None:
+    with pytest.raises(ConfigError, match=r"model: expected at most 100,000,000 parameters, got 4,29\d,"):
+        parameter_count(ModelSpec("mlp", hidden=(65_536, 65_536)), (64,), 10)
