@@ -283,10 +283,9 @@ def _refuse_other_types(config: object, clients: object, dataset: object, model:
     if dataset is not None and not isinstance(dataset, Dataset):
         _refuse("dataset", "a securefl.data.Dataset", dataset)
     if model is not None:
-        from torch import nn
+        from securefl.training import require_module
 
-        if not isinstance(model, nn.Module):
-            _refuse("model", "a torch.nn.Module (the config's model.kind names the built-in ones)", model)
+        require_module(model)
 
 
 def _refuse(argument: str, expected: str, got: object) -> NoReturn:

@@ -13,6 +13,7 @@ from securefl.training.settings import LocalSettings
 from securefl.training.shapes import ModelSpec, parameter_count
 
 if TYPE_CHECKING:
+    from securefl.training.admission import require_module
     from securefl.training.arrays import named_arrays, with_arrays
     from securefl.training.flat import get_vector, set_vector
     from securefl.training.learner import Learner, Scores, limit_threads, score
@@ -28,6 +29,7 @@ __all__ = [
     "limit_threads",
     "named_arrays",
     "parameter_count",
+    "require_module",
     "score",
     "set_vector",
     "with_arrays",
@@ -40,6 +42,7 @@ _NEEDS_TORCH = {
     "get_vector": "flat",
     "limit_threads": "learner",
     "named_arrays": "arrays",
+    "require_module": "admission",
     "score": "learner",
     "set_vector": "flat",
     "with_arrays": "arrays",

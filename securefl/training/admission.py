@@ -24,6 +24,16 @@ from securefl.training.flat import trainable
 _SAME_OUTPUT = 1e-5
 
 
+def require_module(model: object) -> None:
+    """Raises ConfigError if the caller's own model is no torch module at all."""
+    if not isinstance(model, nn.Module):
+        raise ConfigError(
+            f"expected a torch.nn.Module, got {model!r}; pass one, or leave it out: the config's model.kind "
+            "names the built-in ones",
+            "model",
+        )
+
+
 def check_module(module: nn.Module) -> None:
     """Refuses a module whose flat vector is not all of it, or that mixes the examples of a batch.
 
