@@ -29,7 +29,7 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import comb, floor
 
-from securefl.errors import ConfigError
+from securefl.errors import ConfigError, DecodeError
 from securefl.secagg.messages import MAX_COMPLETE, Terms
 from securefl.secagg.transcript import digest, number
 
@@ -215,4 +215,8 @@ def _quantile(members: int, marked: int, k: int, chance: Fraction) -> int:
 def _graph(members: tuple[int, ...], holders: int, seed: bytes) -> Graph:
     if holders == len(members):
         return Graph(members, 0)
+    if holders > len(members):
+        raise DecodeError(
+            f"expected at most {len(members)} holders, the group's members, got {holders}; stop"
+        )
     return Graph(tuple(sorted(members, key=lambda one: digest("ring", seed, number(one)))), holders // 2)

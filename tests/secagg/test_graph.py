@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil, floor
 
 import pytest
 
-from securefl.errors import ConfigError
+from securefl.errors import ConfigError, DecodeError
 from securefl.secagg import graph as graphs
 from securefl.secagg.graph import Graph, graph_of, ring_parameters, shape
+from securefl.secagg.messages import from_bytes
 
 # Google federated-compute, graph parameter finder, semi-malicious server:
 # members, corrupt rate, dropout rate -> neighbours k, threshold t.
@@ -126,6 +128,15 @@ def test_the_terms_of_a_round_name_the_graph(make_world):
     shaped = world.plan(threshold=None, max_dropout=Fraction(1, 10)).shape(70)
     k, t = ring_parameters(70, 0, 7)
     assert (shaped.holders, shaped.threshold, shaped.survivors) == (k, t, 63)
+
+
+def test_terms_with_more_holders_than_members_build_no_graph(make_world):
+    world = make_world(sizes=(5,), threshold=4)
+    seen: list[bytes] = []
+    world.run(world.wire(on_request=lambda client, step, data: seen.append(data)))
+    terms = from_bytes(seen[0]).terms
+    with pytest.raises(DecodeError, match="at most 5 holders, the group's members, got 16384"):
+        graph_of(replace(terms, holders=16384))
 
 
 def test_supported_is_the_largest_set_in_which_all_have_enough_holders_left():
