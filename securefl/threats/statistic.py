@@ -73,7 +73,7 @@ def binomial_cdf(successes: int, trials: int, p: float) -> float:
     """P(X <= successes) for X binomial.
 
     Example:
-        >>> binomial_cdf(1, 2, 0.5)
+        >>> round(binomial_cdf(1, 2, 0.5), 12)
         0.75
     """
     if p <= 0.0 or p >= 1.0:

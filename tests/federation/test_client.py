@@ -135,7 +135,7 @@ def test_a_client_over_its_budget_is_silent_and_takes_nobody_down(small: Make) -
 
 
 def test_a_server_that_repeats_rounds_gets_no_more_releases_than_the_card_says(small: Make) -> None:
-    config = small("privacy.budget=1000", "server.rounds=3")  # a ledger with room for many runs
+    config = small("privacy.budget=100", "server.rounds=3")  # a ledger with room for many runs
     with securefl.build_federated_averaging(config) as process:
         honest, planned = process._exchange, process.terms.budget
         assert planned is not None and planned.releases == 4

@@ -123,7 +123,7 @@ def test_a_worker_that_cannot_start_is_a_typed_error_and_leaves_no_process(
 
 
 INTERRUPTED = """
-import os, signal, sys
+import os, signal, sys, time
 sys.path.insert(0, sys.argv[1])
 from test_processes import Processes, echoes
 
@@ -133,7 +133,9 @@ if __name__ == "__main__":
         os.kill(os.getpid(), signal.SIGKILL)
     try:
         os.killpg(0, signal.SIGINT)
-        signal.pause()
+        for _ in range(400):  # the signal may have met another thread: `signal.pause` would wait for one more
+            time.sleep(0.05)
+        sys.exit("never interrupted")
     except KeyboardInterrupt:
         pass
     print(sorted(processes({0: b"x", 1: b"x"})))
