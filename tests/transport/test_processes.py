@@ -128,6 +128,8 @@ sys.path.insert(0, sys.argv[1])
 from test_processes import Processes, echoes
 
 if __name__ == "__main__":
+    # A shell that starts the tests in the background lets them inherit an ignored SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     processes = Processes(echoes, (0, 1), 2)
     if sys.argv[2] == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
