@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +11,7 @@ import typer
 
 from securefl.cli import output
 from securefl.cli.arguments import Json
+from securefl.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from securefl.attacks.arena import Arena, Estimate, Standing
@@ -34,7 +35,7 @@ def arena(
 
         settled = load(config)
         target = ARENAS / settled.name if out is None else out
-        with _stoppable(target, config), progress_bar() as progress:
+        with _stoppable(target, config), progress_bar("cell") as progress:
             results = hold(settled, target, progress)
         found = standings(results)
         pictures = write_pictures(settled, found, target)
@@ -97,25 +98,6 @@ def write_pictures(arena: Arena, found: Sequence[Standing], out: Path) -> list[s
         folder.write_atomically(out / names[-1], picture)
     folder.write_atomically(out / "table.md", markdown(found))
     return names
-
-
-@contextmanager
-def progress_bar(noun: str = "cell") -> Iterator[Callable[[int, int, str], None]]:
-    """A callback that moves a bar on stderr; nothing is drawn where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(noun),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("starting", total=None)
-        yield lambda done, cells, words: bar.update(task, completed=done, total=cells, description=words)
 
 
 @contextmanager

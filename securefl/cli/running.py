@@ -12,6 +12,7 @@ import typer
 
 from securefl.cli import output
 from securefl.cli.arguments import ConfigFile, Json, Overrides, RunFolder
+from securefl.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from securefl.config import Config
@@ -40,7 +41,7 @@ def run(
         with _stoppable(target):
             if not as_json:
                 _print_card(settled)
-            with progress_bar() as progress:
+            with rounds_bar() as progress:
                 summary = play(settled, target, progress=progress)
         _finish(summary, target, as_json)
 
@@ -50,7 +51,7 @@ def resume(folder: RunFolder, as_json: Json = False) -> None:
     with output.told(as_json):
         from securefl.run import resume as play_on
 
-        with _stoppable(folder), progress_bar() as progress:
+        with _stoppable(folder), rounds_bar() as progress:
             summary = play_on(folder, progress=progress)
         _finish(summary, folder, as_json)
 
@@ -72,28 +73,16 @@ def refuse_occupied(target: Path) -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Report]:
-    """A callback that moves a bar over rounds on stderr; nothing is drawn where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def rounds_bar() -> Iterator[Report]:
+    """A callback that moves a bar over the rounds of a run."""
+    with progress_bar("round") as moved:
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("round"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def moved(event: Mapping[str, object]) -> None:
+        def report(event: Mapping[str, object]) -> None:
             # An abandoned round is played again, so the round that an event names may stand still.
             done = int(str(event["round"])) - (event["status"] != "done")
-            bar.update(task, completed=done, total=int(str(event["rounds"])), description=_line(event))
+            moved(done, int(str(event["rounds"])), _line(event))
 
-        yield moved
+        yield report
 
 
 def _line(event: Mapping[str, object]) -> str:

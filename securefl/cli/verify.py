@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from securefl.cli import output
-from securefl.cli.arena import progress_bar
+from securefl.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from securefl.threats import Finding
