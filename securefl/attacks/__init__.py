@@ -11,7 +11,7 @@ from securefl.attacks.attack import Attack, Craft, Judge, Poison, Rows, Vector, 
 from securefl.attacks.capability import Capability, check_granted
 from securefl.attacks.coalition import Coalition, judge_of, poisoned
 from securefl.attacks.placement import Placement, placed
-from securefl.attacks.table import ATTACKS, WITH_STRENGTH, named_attack
+from securefl.attacks.table import ATTACKS, WITH_STRENGTH, attack_label, named_attack
 
 __all__ = [
     "ATTACKS",
@@ -26,6 +26,7 @@ __all__ = [
     "Rows",
     "Vector",
     "View",
+    "attack_label",
     "check_granted",
     "judge_of",
     "named_attack",

@@ -10,6 +10,8 @@ perturbation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,29 +23,18 @@ _SOURCE = "Shejwalkar and Houmansadr 2021, Min-Max and Min-Sum"
 
 def min_max() -> Attack:
     """Its largest distance to an honest row is at most the largest between two honest rows."""
-
-    def craft(view: View) -> Vector:
-        rows = view.rows()
-        mean, towards = centre(rows), -spread(rows)
-        return mean + furthest_by_maximum(rows, towards) * towards
-
-    return Attack("min_max", OMNISCIENT, _SOURCE, begin=lambda: craft)
+    return _as_far_as("min_max", furthest_by_maximum)
 
 
 def min_sum() -> Attack:
     """Its squared distances to honest rows sum to at most the largest such sum of an honest row."""
-
-    def craft(view: View) -> Vector:
-        rows = view.rows()
-        mean, towards = centre(rows), -spread(rows)
-        return mean + furthest_by_sum(rows, towards) * towards
-
-    return Attack("min_sum", OMNISCIENT, _SOURCE, begin=lambda: craft)
+    return _as_far_as("min_sum", furthest_by_sum)
 
 
 def furthest_by_maximum(rows: Rows, towards: Vector) -> float:
     """The largest g that Min-Max allows; 0 where rows agree. Shapes: (count, dim), (dim,)."""
-    return min(_root(towards, row, squared_distances(rows).max()) for row in rows - centre(rows))
+    bound = squared_distances(rows).max()
+    return min(_root(towards, row, bound) for row in rows - centre(rows))
 
 
 def furthest_by_sum(rows: Rows, towards: Vector) -> float:
@@ -58,6 +49,15 @@ def furthest_by_sum(rows: Rows, towards: Vector) -> float:
 def squared_distances(rows: Rows) -> NDArray[np.float64]:
     """Between all pairs of rows. Shapes: (count, dim) -> (count, count)."""
     return np.array([((rows - row) ** 2).sum(axis=1) for row in rows])
+
+
+def _as_far_as(name: str, furthest: Callable[[Rows, Vector], float]) -> Attack:
+    def craft(view: View) -> Vector:
+        rows = view.rows()
+        towards = -spread(rows)
+        return centre(rows) + furthest(rows, towards) * towards
+
+    return Attack(name, OMNISCIENT, _SOURCE, begin=lambda: craft)
 
 
 def _root(towards: Vector, offset: Vector, bound: float) -> float:

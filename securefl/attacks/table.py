@@ -56,6 +56,16 @@ WITH_STRENGTH: tuple[str, ...] = tuple(sorted(_SCALED))
 """Those that take a strength."""
 
 
+def attack_label(name: str, strength: float | None = None) -> str:
+    """How tables call an attack.
+
+    Example:
+        >>> attack_label("foe", 100.0), attack_label("mimic")
+        ('foe x100', 'mimic')
+    """
+    return name if strength is None else f"{name} x{strength:g}"
+
+
 def named_attack(name: str, strength: float | None = None) -> Attack:
     """The attack called `name`, at its default strength if None.
 

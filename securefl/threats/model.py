@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from securefl.attacks import Capability, check_granted
+from securefl.attacks import Capability, attack_label, check_granted
 from securefl.attacks.spying import SPIES
 from securefl.config.section import Count, Positive, Section, doc
 from securefl.errors import ConfigError
@@ -91,7 +91,7 @@ class AttackName(Section):
     @property
     def label(self) -> str:
         """How tables call it."""
-        return self.name if self.strength is None else f"{self.name} x{self.strength:g}"
+        return attack_label(self.name, self.strength)
 
     @model_validator(mode="after")
     def _known(self) -> Self:

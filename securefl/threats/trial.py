@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from securefl import config as configuration
-from securefl.attacks import named_attack, poisoned
+from securefl.attacks import attack_label, named_attack, poisoned
 from securefl.attacks.silence import silenced
 from securefl.attacks.spying import SPIES, Answers, Spy, Tape, loot_of, named_spy, tapped
 from securefl.build import Parties, assemble, load_dataset
@@ -68,7 +68,7 @@ def play(trial: Trial) -> tuple[Observation, ...]:
     unharmed = _accuracy(terms, trial, None)
     return tuple(
         Observation(
-            _label(name, strength),
+            attack_label(name, strength),
             trial.seed,
             unharmed - _accuracy(terms, trial, _attackers(terms, trial, name, strength)),
         )
@@ -192,10 +192,6 @@ def _attackers(terms: Terms, trial: Trial, name: str, strength: float | None) ->
     if name == SILENT:
         return lambda honest: silenced(honest, count)
     return poisoned(terms.config, named_attack(name, strength), count, seed=trial.seed)
-
-
-def _label(name: str, strength: float | None) -> str:
-    return name if strength is None else f"{name} x{strength:g}"
 
 
 def _source(seed: int) -> SeededRandomness:

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 from securefl import config as configuration
 from securefl.attacks.attack import Attack
 from securefl.attacks.capability import Capability, check_granted
-from securefl.attacks.table import named_attack
+from securefl.attacks.table import attack_label, named_attack
 from securefl.config import Config
 from securefl.config.document import Tree, read_mapping
 from securefl.config.messages import translate
@@ -38,7 +38,7 @@ class Attacked(Section):
     @property
     def label(self) -> str:
         """How tables call it."""
-        return self.name if self.strength is None else f"{self.name} x{self.strength:g}"
+        return attack_label(self.name, self.strength)
 
     def attack(self) -> Attack:
         """The attack itself."""
