@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import bench
@@ -51,29 +50,15 @@ ATTACKED = (
 )
 
 
-@dataclass
-class Findings:
-    """What one part of this benchmark found: goals, rows and remarks."""
-
-    checks: list[bench.Check] = field(default_factory=list)
-    figures: list[bench.Figure] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
 def main() -> None:
     """Runs the parts asked for, prints every run, writes benchmarks/results/accuracy.json."""
     options = _options()
     chosen = [part for name, part in PARTS.items() if getattr(options, name)] or [quickstart]
     found = [part(options.seeds) for part in chosen]
-    bench.finish(
-        "accuracy",
-        [check for one in found for check in one.checks],
-        [row for one in found for row in one.figures],
-        [note for one in found for note in one.notes],
-    )
+    bench.finish_parts("accuracy", found)
 
 
-def quickstart(count: int) -> Findings:
+def quickstart(count: int) -> bench.Findings:
     """Quickstart beside the same without DP and masks."""
     seeds = SEEDS[:count]
     private = [measured("quickstart", (f"seed={seed}",)) for seed in seeds]
@@ -87,7 +72,7 @@ def quickstart(count: int) -> Findings:
         bench.at_most("quickstart: epsilon, largest", epsilon, 8.0, "delta 1e-5"),
         bench.at_most("quickstart: seconds, median", seconds, 60.0, "s"),
     ]
-    return Findings(checks, [*private, *bare], [f"no_privacy: median accuracy {middle(bare):.3f}"])
+    return bench.Findings(checks, [*private, *bare], [f"no_privacy: median accuracy {middle(bare):.3f}"])
 
 
 def measured(name: str, overrides: Sequence[str], label: str | None = None) -> bench.Figure:
@@ -115,7 +100,7 @@ def figure(name: str, config: Config, summary: Mapping[str, object], seconds: fl
     return row
 
 
-def attack(count: int) -> Findings:
+def attack(count: int) -> bench.Findings:
     """Medians of examples/one_bad_client.py over the seeds; no dropouts, 30 rounds."""
     sys.path.insert(0, str(bench.ROOT / "examples"))
     from one_bad_client import accuracy as accuracy_under_attack
@@ -126,10 +111,10 @@ def attack(count: int) -> Findings:
         name = f"one of twelve times -10: {rule}, guard {'on' if guard else 'off'}"
         print(name, " ".join(f"{value:.3f}" for value in found), flush=True)
         checks.append(judge(f"{name}, median", statistics.median(found), limit, "of 360 digits"))
-    return Findings(checks)
+    return bench.Findings(checks)
 
 
-def fashion(count: int) -> Findings:
+def fashion(count: int) -> bench.Findings:
     """Fashion-MNIST: the private run, the same without DP, and plain centralised training."""
     seeds = [f"seed={seed}" for seed in FASHION_SEEDS[:count]]
     private = [measured("fashion_mnist", (seed,)) for seed in seeds]
@@ -143,7 +128,7 @@ def fashion(count: int) -> Findings:
         f"centralised {middle(pooled):.4f}",
         f"loss to DP {middle(bare) - middle(private):.4f}, to federation {middle(pooled) - middle(bare):.4f}",
     ]
-    return Findings(checks, [*private, *bare, *pooled], notes)
+    return bench.Findings(checks, [*private, *bare, *pooled], notes)
 
 
 def centralised(config: Config) -> bench.Figure:
@@ -170,7 +155,7 @@ def centralised(config: Config) -> bench.Figure:
     return figure("fashion_mnist centralised", config, summary, time.perf_counter() - start)
 
 
-def heart(count: int) -> Findings:
+def heart(count: int) -> bench.Findings:
     """Four hospitals together, and each one against its own majority class."""
     rows, scores = [], []
     for seed in SEEDS[:count]:
@@ -185,7 +170,7 @@ def heart(count: int) -> Findings:
     for name in scores[0]:
         ours, most = (statistics.median(one[name][at] for one in scores) for at in (0, 1))
         checks.append(bench.at_least(f"heart, {name}: median of {len(rows)}", ours, most, "majority class"))
-    return Findings(checks, rows)
+    return bench.Findings(checks, rows)
 
 
 def against_majority(dataset: Dataset, out: Path) -> dict[str, tuple[float, float]]:
@@ -210,7 +195,7 @@ def number(row: bench.Figure, key: str) -> float:
     return float(str(row[key]))
 
 
-PARTS: Mapping[str, Callable[[int], Findings]] = {
+PARTS: Mapping[str, Callable[[int], bench.Findings]] = {
     "quickstart": quickstart,
     "attack": attack,
     "fashion": fashion,

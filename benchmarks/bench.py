@@ -13,10 +13,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -47,6 +48,15 @@ class Check:
     holds: bool
 
 
+@dataclass
+class Findings:
+    """What one part of a benchmark found: goals, rows and remarks."""
+
+    checks: list[Check] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
 def at_most(name: str, value: float, limit: float, unit: str) -> Check:
     """The goal that `value` does not pass `limit`. NaN misses every goal.
 
@@ -62,14 +72,23 @@ def at_least(name: str, value: float, limit: float, unit: str) -> Check:
     return Check(name, value, unit, f">= {limit:g}", value >= limit)
 
 
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Of the whole process, for some peers work in threads."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
 def best_cpu_seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
     """CPU seconds of this process for one call of `work`: the best of `repeats`."""
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        best = min(best, time.process_time() - start)
-    return best
+    return min(cpu_seconds(work) for _ in range(repeats))
+
+
+def alone(script: str, *arguments: object) -> dict[str, float]:
+    """The JSON object that a script beside this file prints, run in a process of its own."""
+    command = [sys.executable, str(Path(__file__).with_name(script)), *map(str, arguments)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
+    return json.loads(done.stdout)
 
 
 def finish(
@@ -104,6 +123,16 @@ def finish(
     draft.replace(path)
     print(f"written: {path.relative_to(ROOT)}")
     return path
+
+
+def finish_parts(name: str, parts: Sequence[Findings]) -> Path:
+    """`finish` for what several parts found, one after the other."""
+    return finish(
+        name,
+        [check for part in parts for check in part.checks],
+        [row for part in parts for row in part.figures],
+        [note for part in parts for note in part.notes],
+    )
 
 
 def machine() -> dict[str, str | int | float | None]:

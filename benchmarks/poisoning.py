@@ -17,7 +17,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import bench
@@ -64,15 +63,6 @@ REFERENCE = {
 """Accuracies that an earlier measurement with ByzFL gave, one seed; the goals of the table."""
 
 
-@dataclass
-class Findings:
-    """What one part found."""
-
-    checks: list[bench.Check] = field(default_factory=list)
-    figures: list[bench.Figure] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
 def main() -> None:
     """Runs the parts asked for and writes benchmarks/results/poisoning.json."""
     options = _options()
@@ -83,17 +73,13 @@ def main() -> None:
         found.append(fashion(options.byzfl, options.seeds, options.peer_seeds))
     if not found:
         found.append(envelopes())
-    bench.finish(
-        "poisoning" + "".join(f"_{name}" for name in ("grouped", "fashion") if getattr(options, name)),
-        [check for one in found for check in one.checks],
-        [row for one in found for row in one.figures],
-        [note for one in found for note in one.notes],
-    )
+    parts = "".join(f"_{name}" for name in ("grouped", "fashion") if getattr(options, name))
+    bench.finish_parts(f"poisoning{parts}", found)
 
 
-def envelopes() -> Findings:
+def envelopes() -> bench.Findings:
     """Every attack, f = 2 .. 8: how far outside the honest group means did a coordinate get?"""
-    found = Findings()
+    found = bench.Findings()
     for attackers in range(2, BOUND + 2):
         trim = min(attackers, BOUND)
         gaps = {name: outside(name, attackers, trim) for name in ATTACKS}
@@ -196,9 +182,9 @@ class Witness:
         return words
 
 
-def grouped() -> Findings:
+def grouped() -> bench.Findings:
     """Accuracy of 15 groups of 4: f = 2 with all attacks and three seeds, f = 3 .. 7 with fewer."""
-    found, arena = Findings(), load(CONFIGS / "arena_grouped.yaml")
+    found, arena = bench.Findings(), load(CONFIGS / "arena_grouped.yaml")
     for attackers in range(2, BOUND + 1):
         sized = _sized(arena, attackers)
         results = hold(sized, bench.RESULTS / f"arena_grouped_{attackers}", _told)
@@ -223,14 +209,14 @@ def _sized(arena: Arena, attackers: int) -> Arena:
     return arena.model_copy(update=changes)
 
 
-def fashion(byzfl: Path | None, seeds: int, peer_seeds: int) -> Findings:
+def fashion(byzfl: Path | None, seeds: int, peer_seeds: int) -> bench.Findings:
     """Our table beside ByzFL's: single updates, 10 honest and 2 malicious clients, 400 steps."""
     arena = load(CONFIGS / "arena_fashion.yaml")
     arena = arena.model_copy(update={"seeds": arena.seeds[:seeds]})
     results = hold(arena, bench.RESULTS / "arena_fashion", _told)
     compared = [one for one in results if one["seed"] in arena.seeds[:peer_seeds]]
     peers = [] if byzfl is None else [_peer(byzfl, one) for one in compared]
-    found = Findings()
+    found = bench.Findings()
     for one in standings(results):
         for attack, ours in {"none": one.unattacked, **one.attacked}.items():
             place = (attack, one.heterogeneity, one.defence)

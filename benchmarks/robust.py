@@ -12,14 +12,8 @@ ratio is of the CPU times of one turn, and the median of the turns is reported.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import bench
 import numpy as np
@@ -75,7 +69,7 @@ def _against_peers(rule: str, rows: np.ndarray, turns: int) -> tuple[list[bench.
     _warm_up(rule, rows, malicious)
     for _ in range(turns):
         for who, work in works.items():
-            spent[who].append(_cpu_seconds(work))
+            spent[who].append(bench.cpu_seconds(work))
     figures, checks = [], []
     for who, seconds in spent.items():
         ratio = statistics.median(mine / other for mine, other in zip(spent["ours"], seconds, strict=True))
@@ -145,10 +139,7 @@ def _memory(dim: int) -> list[bench.Check]:
 
 
 def _extra_bytes(who: str, rule: str, dim: int) -> int:
-    script = Path(__file__).with_name("robust_memory.py")
-    command = [sys.executable, script, who, rule, "20", str(dim)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
-    return json.loads(done.stdout)["extra_bytes"]
+    return int(bench.alone("robust_memory.py", who, rule, 20, dim)["extra_bytes"])
 
 
 def _notes(quick: bool) -> list[str]:
@@ -157,12 +148,6 @@ def _notes(quick: bool) -> list[str]:
         "flower and byzfl: their aggregation functions as they are, without messages",
     ]
     return [*notes, "--quick: no figure here is one to quote"] if quick else notes
-
-
-def _cpu_seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def _options() -> argparse.Namespace:

@@ -16,15 +16,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
-import os
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Sequence
 from math import ceil, log2
-from pathlib import Path
 
 import bench
 import numpy as np
@@ -116,7 +110,7 @@ def _server(dim: int) -> tuple[bench.Check, float, str]:
     words, total = np.zeros(dim, dtype=np.uint32), np.zeros(dim, dtype=np.int64)
     mine, theirs = _turns(lambda: ours.unmask(words), lambda: peer.unmask(total), turns=1)
     # The peer takes minutes: one turn of it, between two of ours, of which the slower one counts.
-    mine.append(_cpu_seconds(lambda: ours.unmask(words)))
+    mine.append(bench.cpu_seconds(lambda: ours.unmask(words)))
     name = f"server unmasking, n = {MEMBERS}, {DROPPED} dropped: peer / ours"
     check = bench.at_least(name, theirs[0] / max(mine), 100, f"x CPU, one turn, ours {max(mine):.3f} s")
     return check, theirs[0], _with_fewer_shares(peer, theirs[0], max(mine))
@@ -127,8 +121,8 @@ def _with_fewer_shares(peer: secagg_peer.Server, theirs: float, mine: float) -> 
     saved = sum(
         count
         * (
-            _cpu_seconds(lambda s=shares: secagg_peer.combine_shares(s))
-            - _cpu_seconds(lambda s=shares: secagg_peer.combine_shares(s[:THRESHOLD]))
+            bench.cpu_seconds(lambda s=shares: secagg_peer.combine_shares(s))
+            - bench.cpu_seconds(lambda s=shares: secagg_peer.combine_shares(s[:THRESHOLD]))
         )
         for count, shares in ((peer.survivors, peer.seed_shares), (peer.dropped, peer.key_shares))
     )
@@ -173,7 +167,7 @@ def _packing(dim: int) -> list[bench.Check]:
         works = {"pack": lambda w=words, b=width: pack(w, b),
                  "unpack": lambda p=data, b=width, t=dtype: unpack(p, b, dim, t)}  # fmt: skip
         for name, work in works.items():
-            slowest[name] = max(slowest[name], (1e3 * bench.best_cpu_seconds(work), width))
+            slowest[name] = max(slowest[name], (1e3 * bench.bestbench.cpu_seconds(work), width))
     return [
         bench.at_most(
             f"{name}, slowest of the widths 1 to 64 (at {width})", milliseconds, 30, "CPU ms, best of 5"
@@ -183,29 +177,21 @@ def _packing(dim: int) -> list[bench.Check]:
 
 
 def _sharing() -> bench.Check:
-    seconds = bench.best_cpu_seconds(lambda: secagg_ours.sharing(MEMBERS, THRESHOLD))
+    seconds = bench.bestbench.cpu_seconds(lambda: secagg_ours.sharing(MEMBERS, THRESHOLD))
     name = f"both secrets shared and rebuilt, n = {MEMBERS}, t = {THRESHOLD}"
     return bench.at_most(name, 1e3 * seconds, 5, "CPU ms, best of 5")
 
 
 def _memory(dim: int, long_dim: int | None) -> list[bench.Check]:
-    beyond = _alone("heap", dim)["heap_beyond_bytes"]
+    beyond = bench.alone("secagg_memory.py", "heap", dim)["heap_beyond_bytes"]
     name = f"client heap beyond vector and ring image, d = {dim:.0e}"
     checks = [bench.at_most(name, beyond / 2**20, 2, "MiB: one chunk")]
     if long_dim is not None:
-        found = _alone("rss", long_dim)
+        found = bench.alone("secagg_memory.py", "rss", long_dim)
         name = f"client, d = {long_dim:.0e}, model in the request: peak RSS"
         unit = f"GB, {found['cpu_seconds']:.1f} CPU s"
         checks.append(bench.at_most(name, found["peak_rss_bytes"] / 1e9, 1.5, unit))
     return checks
-
-
-def _alone(kind: str, dim: int) -> dict[str, float]:
-    script = Path(__file__).with_name("secagg_memory.py")
-    done = subprocess.run(
-        [sys.executable, script, kind, str(dim)], check=True, capture_output=True, text=True, env=os.environ
-    )
-    return json.loads(done.stdout)
 
 
 def _real(
@@ -217,8 +203,8 @@ def _real(
     k, t = real.holders, real.threshold
     update, total = np.zeros(dim, dtype=np.float32), np.zeros(dim, dtype=np.int64)
     client, server = secagg_peer.Client(k + 1, t), secagg_peer.Server(MEMBERS, t, DROPPED, k + 1)
-    clients = min(_cpu_seconds(lambda: client.run(update)) for _ in range(3))
-    servers = _cpu_seconds(lambda: server.unmask(total))
+    clients = min(bench.cpu_seconds(lambda: client.run(update)) for _ in range(3))
+    servers = bench.cpu_seconds(lambda: server.unmask(total))
     ring = f"real steps, n = {MEMBERS} on a ring of k = {k}, t = {t}"
     mine, ours = f"x CPU, ours {real.client:.3f} s, median of 90", f"x CPU, ours {real.unmasking:.3f} s"
     return real, [
@@ -242,11 +228,11 @@ def _floor(dim: int, codec: FixedPoint, real: secagg_round.Cost, client: float, 
     def keystream() -> None:
         Cipher(algorithms.AES256(seed), modes.CTR(bytes(16))).encryptor().update_into(zeros, target)
 
-    bare = bench.best_cpu_seconds(keystream)
+    bare = bench.bestbench.cpu_seconds(keystream)
     alone = (
-        (real.holders + 1) * bench.best_cpu_seconds(lambda: add_mask(words, seed, 1))
-        + bench.best_cpu_seconds(lambda: codec.encode(update, stream))
-        + 2 * bench.best_cpu_seconds(lambda: hashlib.sha256(model).digest())
+        (real.holders + 1) * bench.bestbench.cpu_seconds(lambda: add_mask(words, seed, 1))
+        + bench.bestbench.cpu_seconds(lambda: codec.encode(update, stream))
+        + 2 * bench.bestbench.cpu_seconds(lambda: hashlib.sha256(model).digest())
     )
     survivors = MEMBERS - DROPPED
     masks = survivors + DROPPED * round(real.holders * survivors / MEMBERS)
@@ -261,7 +247,7 @@ def _turns(
     ours: Callable[[], object], other: Callable[[], object], turns: int = bench.REPEATS
 ) -> tuple[list[float], list[float]]:
     """CPU seconds of both, in turn."""
-    pairs = [(_cpu_seconds(ours), _cpu_seconds(other)) for _ in range(turns)]
+    pairs = [(bench.cpu_seconds(ours), bench.cpu_seconds(other)) for _ in range(turns)]
     return [first for first, _ in pairs], [second for _, second in pairs]
 
 
@@ -272,13 +258,6 @@ def _ratio(above: Sequence[float], below: Sequence[float]) -> float:
 def _times(count: int, work: Callable[[], object]) -> None:
     for _ in range(count):
         work()
-
-
-def _cpu_seconds(work: Callable[[], object]) -> float:
-    """Of the whole process: the peer shares secrets in threads."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def _options() -> argparse.Namespace:
