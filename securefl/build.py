@@ -399,7 +399,7 @@ def build_setting(terms: Terms, roster: Roster, run: str) -> Setting:
         rounds=server.rounds,
         max_dropout=secagg.dropout_bound,
         agreement=secagg.agreement,
-        survivors_min=secagg.shape(config.smallest_group).survivors if secagg.masking else 1,
+        survivors_min=config.fewest_survivors,
         before=robust.steps,
     )
 
@@ -453,7 +453,7 @@ def local_update(
 def client_policy(terms: Terms, roster: Roster, run: str) -> Policy:
     """What a client insists on, from its own copy of the config; the server may only tighten it."""
     secagg = terms.config.secure_aggregation
-    fewest = secagg.shape(terms.config.smallest_group).survivors if secagg.masking else 1
+    fewest = terms.config.fewest_survivors
     return Policy(
         task=task_id(run),
         config=configuration.digest(terms.config),

@@ -71,7 +71,7 @@ def summarise(terms: Terms, out: Path, process: Process, state: State) -> Summar
     config = terms.config
     rounds = [_Round.model_validate(line) for line in folder.read_lines(out / folder.ROUNDS)]
     lines = [_Line.model_validate(line) for line in folder.read_lines(out / folder.METRICS)]
-    scores = process.evaluate(state)
+    scores, spent = process.evaluate(state), process.epsilon()
     done = sum(record.status == "done" for record in rounds)
     planned = terms.budget.epsilon if process.private and terms.budget is not None else None
     return {
@@ -82,11 +82,11 @@ def summarise(terms: Terms, out: Path, process: Process, state: State) -> Summar
         "test_accuracy": scores.accuracy,
         "test_loss": scores.loss,
         "majority_accuracy": terms.dataset.test.majority_share,
-        "epsilon": process.epsilon(),
+        "epsilon": spent,
         "epsilon_planned": planned,
         "delta": config.privacy.delta,
         "privacy_unit": config.privacy.unit,
-        "privacy_statement": privacy_statement(terms, process.epsilon(), process.private),
+        "privacy_statement": privacy_statement(terms, spent, process.private),
         "rounds": config.server.rounds,
         "rounds_done": done,
         "rounds_abandoned": config.server.rounds - done,

@@ -77,6 +77,12 @@ class Config(Section):
         """Members of the largest group when a cohort is split as evenly as it goes."""
         return -(-self.cohort_size // self.groups)
 
+    @property
+    def fewest_survivors(self) -> int:
+        """Fewest members of a sum, however small its group was drawn; 1 where nothing is masked."""
+        secagg = self.secure_aggregation
+        return secagg.shape(self.smallest_group).survivors if secagg.masking else 1
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         consistency.check(self)

@@ -102,7 +102,7 @@ def _needed(config: Config, size: int) -> tuple[int, int]:
     if not secagg.masking:
         return 1, 0
     never = size + 1, size + 1
-    floor = secagg.shape(config.smallest_group).survivors  # the members' own `group_min` and `survivors_min`
+    floor = config.fewest_survivors  # the members' own `group_min` and `survivors_min`
     if size < floor:
         return never
     try:

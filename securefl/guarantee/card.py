@@ -102,8 +102,7 @@ def _server_lines(terms: Terms, private: bool) -> list[str]:
     secagg = config.secure_aggregation
     if not secagg.masking:
         return ["No masking: the server sees every client's update as it is."]
-    shape = secagg.shape(config.smallest_group)
-    smallest = shape.survivors - secagg.max_colluding
+    smallest = config.fewest_survivors - secagg.max_colluding
     honest = max(smallest - config.robust.max_malicious, 0)
     size = str(config.smallest_group)
     if config.largest_group != config.smallest_group:
@@ -183,7 +182,7 @@ def _dropout_lines(terms: Terms) -> list[str]:
 def _survived(config: Config) -> str:
     if not config.secure_aggregation.masking:
         return "A client that vanishes is left out of its group's sum."
-    size, fewest = config.smallest_group, config.secure_aggregation.shape(config.smallest_group).survivors
+    size, fewest = config.smallest_group, config.fewest_survivors
     return (
         f"A group of {size} survives {size - fewest} of its members vanishing at any step; with more of them "
         "gone it yields no mean, and a group that was drawn smaller, because clients were lost in the draw, "
