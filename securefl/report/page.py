@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from securefl import markup
 from securefl.report import markdown, plots, survivors
 from securefl.report.layout import CSS
 from securefl.report.quantity import bytes_text, seconds_text
@@ -60,25 +61,7 @@ def render(run: RunRecord) -> str:
         _guarantee(run),
         _details(run),
     ]
-    return _PAGE.format(title=escape(f"{run.name}: securefl run"), css=CSS, body="\n".join(sections))
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>{css}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
+    return markup.page(f"{run.name}: securefl run", CSS, "\n".join(sections))
 
 
 def _header(run: RunRecord) -> str:
@@ -275,11 +258,7 @@ def _fold(title: str, body: str, *, unfolded: bool = False) -> str:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    return markup.table(columns, ((escape(str(cell)) for cell in row) for row in rows))
 
 
 def _or_dash(value: float | None, form: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from securefl import markup
 from securefl.threats import words
 from securefl.threats.campaign import Finding
 from securefl.threats.model import Measured, ThreatModel
@@ -47,22 +48,6 @@ code { font: 12.5px/1.4 ui-monospace, "SF Mono", Menlo, Consolas, monospace; ove
 .scroll { overflow-x: auto }
 @media print { main { max-width: none; padding: 0 } .claim { break-inside: avoid } h2 { break-after: avoid } }
 """
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>securefl verify</title>
-<style>{css}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
 _HOW_TO_READ = (
     "Every number measures harm, so less is better. Each claim is tested twice: with the system as it is "
     "configured (defended), and with the defence switched off (undefended), where the attack has to succeed; "
@@ -81,7 +66,7 @@ def render(findings: Sequence[Finding], made: str) -> str:
         _model(model, [one for one in findings if one.model.id == name]) for name, model in models.items()
     )
     body = "\n".join((_head(findings, made), *sections))
-    return _PAGE.format(css=_CSS, body=body)
+    return markup.page("securefl verify", _CSS, body)
 
 
 def _head(findings: Sequence[Finding], made: str) -> str:
@@ -189,8 +174,4 @@ def _word(word: Word) -> str:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td class=number>{cell}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    return markup.table(columns, rows, cell="<td class=number>")
