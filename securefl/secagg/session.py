@@ -311,8 +311,9 @@ def _check_plan(plan: RoundPlan) -> None:
         )
     if not plan.masking:
         return
-    plan.shape(largest)
+    if plan.evidence == NO_DRAW:
+        plan.shape(largest)
+    # What a draw left too few members fails by itself (`_start`): it must not end the other groups' round.
     if plan.threshold is not None and largest <= MAX_COMPLETE:
-        # Groups below the threshold fail by themselves; a draw that lost members must not end the run.
         bound = min(max(largest, plan.threshold), MAX_COMPLETE)
         check_threshold(bound, max(plan.threshold, 0), plan.colluding)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -17,6 +18,7 @@ from securefl.secagg.messages import (
     HYBRID,
     X25519,
     AdvertiseReply,
+    DrawEvidence,
     MaskReply,
     ShareReply,
     UnmaskReply,
@@ -246,6 +248,21 @@ def test_a_masked_group_of_65_needs_a_bound_on_dropouts(make_world):
     world = make_world(sizes=(65,), threshold=33)
     with pytest.raises(ConfigError, match="bound on dropouts"):
         world.run()
+
+
+def test_a_ring_that_the_draw_left_too_small_fails_alone_and_does_not_end_the_round(make_world):
+    # 36 colluding and a fifth missing: 66 members have a graph, 65 have none.
+    world = make_world(sizes=(65, 65))
+    drawn = {"threshold": None, "colluding": 36, "max_dropout": Fraction("0.2")}
+    with pytest.raises(ConfigError, match="assume fewer"):
+        aggregate(world.plan(**drawn), b"m", lambda requests: pytest.fail("something was sent"))
+    asked: list[int] = []
+    plan = world.plan(**drawn, evidence=DrawEvidence(1, 0, ()))
+    outcomes = aggregate(plan, b"m", lambda requests: asked.extend(requests) or {})
+    assert [outcome.total for outcome in outcomes] == [None, None]
+    assert all("assume fewer" in outcome.failure for outcome in outcomes)
+    assert not asked
+    assert plan.shape(66).holders == 64
 
 
 def test_the_package_imports_no_learning_framework():
