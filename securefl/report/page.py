@@ -100,7 +100,9 @@ def _headline(run: RunRecord) -> str:
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd><p>{escape(note)}</p></div>"
         for name, value, note in tiles
     )
-    return f"<dl class=tiles>{''.join(cells)}</dl>"
+    said = run.privacy_statement if run.private else None
+    statement = f"<p class=aside>{escape(said[:1].upper() + said[1:])}.</p>" if said else ""
+    return f"<dl class=tiles>{''.join(cells)}</dl>{statement}"
 
 
 def _accuracy_note(run: RunRecord) -> str:

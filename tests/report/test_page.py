@@ -75,6 +75,11 @@ def test_the_headline_has_accuracy_epsilon_with_its_unit_and_the_status(write_ru
     assert "NOT PRIVATE" not in page
 
 
+def test_epsilon_comes_with_the_whole_statement_of_the_summary(write_run: WriteRun) -> None:
+    said = "Epsilon = 3.1000 at delta = 1e-05 (unit: one &lt;training&gt; example)."
+    assert said in page_of(write_run())
+
+
 def test_the_card_is_on_the_page_and_cannot_add_markup(write_run: WriteRun) -> None:
     page = page_of(write_run())
     assert "Epsilon is <strong>8.00</strong>" in page
