@@ -112,9 +112,10 @@ def _dealers(member: Member, state: Shared, request: MaskRequest) -> dict[int, A
     """The key messages of the other dealers, by id."""
     graph, keys = graph_of(state.terms), {reply.sender: reply for reply in state.keys}
     dealers = [delivery.dealer for delivery in request.deliveries]
-    if member.id in dealers or not set(dealers) <= set(keys):
-        raise PolicyError(f"expected other members that advertised keys as dealers, got {dealers}; stop")
-    left = {*dealers, member.id}.intersection(graph.holders(member.id))
+    near = set(graph.holders(member.id))
+    if member.id in dealers or not set(dealers) <= set(keys) & near:
+        raise PolicyError(f"expected neighbours that advertised keys as dealers, got {dealers}; stop")
+    left = {*dealers, member.id} & near
     if len(left) < state.terms.threshold:
         raise PolicyError(f"expected at least {state.terms.threshold} dealers, got {len(left)}; stop")
     return {dealer: keys[dealer] for dealer in dealers}

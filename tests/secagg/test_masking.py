@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from securefl.crypto import KeyPair, SystemRandomness, add_mask
 from securefl.encoding import FixedPoint
-from securefl.errors import BudgetExceeded
+from securefl.errors import BudgetExceeded, PolicyError
 from securefl.secagg import Step, aggregate, respond
-from securefl.secagg.masking import pair_seed, pair_sign, ring_dtype, self_seed
+from securefl.secagg.masking import mask, pair_seed, pair_sign, ring_dtype, self_seed
 from securefl.secagg.messages import from_bytes
+from securefl.secagg.states import open_state
 
 STREAM = SystemRandomness().stream("masking tests")
 
@@ -98,6 +101,32 @@ def test_a_contribution_that_is_read_only_or_strided_is_copied_and_left_alone(ma
     assert len(others) == 2
     assert outcome.total.tolist() == world.expected(outcome.survivors)
     assert (kept.vector.tolist(), wide.tolist()) == before
+
+
+def test_a_dealer_that_is_no_neighbour_is_refused_even_if_its_keys_are_known(make_world):
+    world = make_world(sizes=(66,), threshold=None, max_dropout=Fraction(1, 33))
+    states, asked, keys = [], [], {}
+
+    def on_request(client, step, data):
+        if (client, step.step) == (10, Step.MASK):
+            endpoint = world.endpoints[10]
+            states.append(open_state(endpoint.states[step.after], endpoint.member.storage_key))
+            asked.append(from_bytes(data))
+        return data
+
+    def on_reply(client, step, data):
+        if step.step == Step.ADVERTISE:
+            keys[client] = from_bytes(data)
+        return data
+
+    world.run(world.wire(on_request=on_request, on_reply=on_reply), max_dropout=Fraction(1, 33))
+    (state,), (request,) = states, asked
+    stranger = min(set(keys) - {10} - {reply.sender for reply in state.keys})
+    first, *others = request.deliveries
+    forged = replace(request, deliveries=(replace(first, dealer=stranger), *others))
+    known = replace(state, keys=(*state.keys, keys[stranger]))
+    with pytest.raises(PolicyError, match="expected neighbours"):
+        mask(world.endpoints[10].member, known, forged, lambda model, round: pytest.fail("it contributed"))
 
 
 def test_a_contribution_out_of_budget_stops_its_member_and_nothing_of_it_is_sent(make_world):
