@@ -149,6 +149,7 @@ def respond(member: Member, state: bytes | None, request: bytes, contribute: Con
     message = _request(from_bytes(request))
     before = None if state is None else open_state(state, member.storage_key)
     _check_slot(before, _step_id(message))
+    _check_own(member, before)
     after, reply = _step(member, before, message, contribute)
     salt = member.randomness.stream("secagg state", member.id, hashlib.sha256(request).hexdigest()).take(
         SALT_BYTES
@@ -165,6 +166,14 @@ def _check_slot(before: State | None, asked: StepId) -> None:
     numbers = (round, attempt) if asked.after == asked.context else (asked.round, asked.attempt)
     if (slot, *numbers) != (asked.after, asked.round, asked.attempt):
         raise PolicyError("expected a request for the slot of the state, got another slot's; nothing changed")
+
+
+def _check_own(member: Member, before: State | None) -> None:
+    """Return if a state of a group is one of a group that the member is in."""
+    if isinstance(before, None | Committed | Revealed):
+        return
+    if member.id not in before.terms.members:
+        raise PolicyError(f"expected a state of a group with member {member.id}, got another's; discard it")
 
 
 def _step(

@@ -16,6 +16,7 @@ from securefl.secagg.messages import (
     from_bytes,
     to_bytes,
 )
+from securefl.secagg.states import SALT_BYTES, open_state, seal_state
 
 
 def record(world, member=10, **changes):
@@ -123,6 +124,17 @@ def test_a_corrupt_state_is_refused(make_world):
     for wrong in (b"", state[:-1], state + b"\0"):
         with pytest.raises(ProtocolError):
             respond(world.endpoints[10].member, wrong, request, never)
+
+
+def test_a_state_of_a_group_without_the_member_is_refused(make_world):
+    world = make_world()
+    member = world.endpoints[10].member
+    for sealed, request in record(world)[1:]:
+        state = open_state(sealed, member.storage_key)
+        others = tuple(99 if one == member.id else one for one in state.terms.members)
+        forged = replace(state, terms=replace(state.terms, members=tuple(sorted(others))))
+        with pytest.raises(PolicyError, match="with member 10"):
+            respond(member, seal_state(forged, member.storage_key, bytes(SALT_BYTES)), request, never)
 
 
 def change_request(world, kind, change, member=10):
