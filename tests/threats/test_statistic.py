@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from securefl.threats.statistic import binomial_cdf, mean, proportion, t_quantile
+from securefl.threats.statistic import mean, proportion
 
 
 @settings(deadline=None, max_examples=50)  # the machine may be busy
@@ -17,12 +17,12 @@ def test_proportions_have_the_bounds_of_clopper_and_pearson(
 ) -> None:
     hits = data.draw(st.integers(0, trials))
     found = proportion(hits, trials, alpha)
-    low = stats.beta.ppf(alpha, hits, trials - hits + 1) if hits else 0.0
-    high = stats.beta.ppf(1 - alpha, hits + 1, trials - hits) if hits < trials else 1.0
-    # Bisection of [0, 1] to 2^-60; what is left is the rounding of sums of up to 300 terms.
-    assert found.low == pytest.approx(low, abs=1e-9)
-    assert found.high == pytest.approx(high, abs=1e-9)
-    assert found.low <= found.value <= found.high
+    # By their definition: at either bound, a result at least as far out has probability alpha.
+    if hits > 0:
+        assert stats.binom.sf(hits - 1, trials, found.low) == pytest.approx(alpha, rel=1e-6)
+    if hits < trials:
+        assert stats.binom.cdf(hits, trials, found.high) == pytest.approx(alpha, rel=1e-6)
+    assert 0.0 <= found.low <= found.value <= found.high <= 1.0
 
 
 @pytest.mark.parametrize(("trials", "p"), [(20, 0.1), (40, 0.3), (59, 0.05)])
@@ -43,12 +43,6 @@ def test_without_trials_nothing_is_said() -> None:
     assert (found.low, found.high, found.samples) == (0.0, 1.0, 0)
 
 
-@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 7, 10, 29, 100])
-@pytest.mark.parametrize("level", [0.5, 0.9, 0.975, 0.9995])
-def test_students_t_is_the_one_of_the_tables(level: float, degrees: int) -> None:
-    assert t_quantile(level, degrees) == pytest.approx(stats.t.ppf(level, degrees), abs=1e-9, rel=1e-9)
-
-
 @settings(deadline=None)
 @given(st.lists(st.floats(-1.0, 1.0, allow_subnormal=False), min_size=2, max_size=12))
 def test_a_mean_has_students_bounds(values: list[float]) -> None:
@@ -61,10 +55,3 @@ def test_a_mean_has_students_bounds(values: list[float]) -> None:
 def test_one_value_says_nothing_about_a_mean(values: list[float]) -> None:
     found = mean(values, 0.05)
     assert (found.low, found.high) == (-math.inf, math.inf)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 60), st.floats(0.0, 1.0), st.data())
-def test_the_binomial_adds_up(trials: int, p: float, data: st.DataObject) -> None:
-    hits = data.draw(st.integers(0, trials))
-    assert binomial_cdf(hits, trials, p) == pytest.approx(stats.binom.cdf(hits, trials, p), abs=1e-9)

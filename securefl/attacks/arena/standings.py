@@ -15,11 +15,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# Student's t at 0.975 by degrees of freedom 1 to 30; beyond 30 the last one is used, which is too wide.
-_T = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
 Result = Mapping[str, object]
 """A cell's key and outcome in one flat mapping."""
 
@@ -69,8 +64,10 @@ def estimate(values: Sequence[float]) -> Estimate:
     count = len(values)
     if count < 2:
         return Estimate(statistics.fmean(values), None, count)
-    t = _T[min(count - 1, len(_T)) - 1]
-    return Estimate(statistics.fmean(values), t * statistics.stdev(values) / math.sqrt(count), count)
+    from scipy.stats import t
+
+    reach = float(t.ppf(0.975, count - 1)) * statistics.stdev(values) / math.sqrt(count)
+    return Estimate(statistics.fmean(values), reach, count)
 
 
 def standings(results: Sequence[Result]) -> tuple[Standing, ...]:
