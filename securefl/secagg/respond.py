@@ -61,6 +61,7 @@ from securefl.secagg.states import (
     Revealed,
     Shared,
     State,
+    named,
     open_state,
     seal_state,
 )
@@ -169,11 +170,14 @@ def _check_slot(before: State | None, asked: StepId) -> None:
 
 
 def _check_own(member: Member, before: State | None) -> None:
-    """Return if a state of a group is one of a group that the member is in."""
+    """Return if a state of a group is the member's own and names nobody from outside the group."""
     if isinstance(before, None | Committed | Revealed):
         return
-    if member.id not in before.terms.members:
-        raise PolicyError(f"expected a state of a group with member {member.id}, got another's; discard it")
+    strangers = {member.id, *named(before)} - set(before.terms.members)
+    if strangers:
+        raise PolicyError(
+            f"expected a state that names members of its group, got {sorted(strangers)} besides; discard it"
+        )
 
 
 def _step(

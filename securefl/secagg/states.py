@@ -127,7 +127,22 @@ class Finished:
     terms: Terms
 
 
-State = Committed | Revealed | Advertised | Shared | Masked | Confirmed | Finished
+RoundState = Advertised | Shared | Masked | Confirmed | Finished
+State = Committed | Revealed | RoundState
+
+
+def named(state: RoundState) -> set[int]:
+    """Whom a state speaks of: senders of keys, dealers of shares, survivors."""
+    match state:
+        case Shared():
+            return {reply.sender for reply in state.keys} | {own.dealer for own in state.own}
+        case Masked():
+            return {holding.dealer for holding in state.holdings}
+        case Confirmed():
+            return {holding.dealer for holding in state.holdings} | set(state.survivors)
+        case _:
+            return set()
+
 
 _FORMAT = Format(
     magic=b"SFST",
