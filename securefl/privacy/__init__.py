@@ -10,6 +10,7 @@ described by an event, accounted by a pure function, and charged in a durable le
 from securefl.privacy.accountant import METHODS, cross_checked_epsilon, epsilon, noise_multiplier_for
 from securefl.privacy.answers import StoredAnswer
 from securefl.privacy.chain import Record
+from securefl.privacy.discrete import DiscreteGaussian
 from securefl.privacy.events import (
     Releases,
     SampledGaussian,
@@ -26,6 +27,7 @@ from securefl.privacy.planning import BudgetRow, around_noise, around_rate, arou
 __all__ = [
     "METHODS",
     "BudgetRow",
+    "DiscreteGaussian",
     "Ledger",
     "Record",
     "Release",
