@@ -66,7 +66,7 @@ def largest_share(size: int, chance: float) -> float:
 
 def _signs(seed: bytes, size: int) -> NDArray[np.float64]:
     bits = np.frombuffer(Stream(seed).take((size + 7) // 8), dtype=np.uint8)
-    return 1.0 - 2.0 * np.unpackbits(bits, count=size)
+    return 1.0 - 2.0 * np.unpackbits(bits, count=size).astype(np.float64)
 
 
 def _hadamard(vector: NDArray[np.float64]) -> NDArray[np.float64]:
