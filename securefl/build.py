@@ -336,7 +336,7 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
         momentum=training.momentum,
         proximal=training.proximal,
         clip_norm=config.privacy.clip_norm,
-        noise_multiplier=None if terms.budget is None else terms.budget.event.noise_multiplier,
+        noise_multiplier=terms.gradient_noise,
     )
     learner = Learner(module, settings, device=config.device)
     learner.require(shape, terms.dataset.classes)

@@ -83,6 +83,11 @@ class Config(Section):
         secagg = self.secure_aggregation
         return secagg.shape(self.smallest_group).survivors if secagg.masking else 1
 
+    @property
+    def honest_shares(self) -> int:
+        """h: members of every opened sum that neither collude with the server nor poison, at least."""
+        return self.fewest_survivors - self.secure_aggregation.max_colluding - self.robust.max_malicious
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         consistency.check(self)

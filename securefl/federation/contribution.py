@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from securefl.crypto.randomness import Randomness, Stream
 from securefl.data.examples import Examples
-from securefl.encoding import FixedPoint
+from securefl.encoding import Encoding
 from securefl.federation.stopwatch import Stopwatch
 
 Words = NDArray[np.unsignedinteger]
@@ -56,7 +56,7 @@ class LocalUpdate:
     client: int
     trainer: Trainer
     examples: Examples
-    encoding: FixedPoint
+    encoding: Encoding
     weight: int
     randomness: Randomness
     stopwatch: Stopwatch

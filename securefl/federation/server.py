@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from securefl.encoding import FixedPoint
+from securefl.encoding import Encoding
 from securefl.errors import GroupAborted, ProtocolError, RoundAbandoned
 from securefl.federation.contribution import MODEL_DTYPE
 from securefl.federation.optimizer import Moments, ServerOptimizer, Vector, initial_moments, step
@@ -82,7 +82,7 @@ class Setting:
     groups: int
     threshold: int | None
     colluding: int
-    encoding: FixedPoint
+    encoding: Encoding
     masking: bool
     epoch_rounds: int
     max_redraws: int

@@ -1,0 +1,74 @@
+"""What noise shared among clients promises, in plain sentences for the card.
+
+Rules kept here: every number is the run's own: the event that is charged, the encoding that encodes.
+
+What this file does NOT do: size anything (`noisy_sum`, `terms`).
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from securefl.encoding import NoisyFixedPoint
+from securefl.guarantee.statement import neighbouring_relation
+from securefl.guarantee.terms import Budget, Terms
+from securefl.privacy.events import DistributedDiscreteGaussian
+
+
+def client_level(terms: Terms, budget: Budget, event: DistributedDiscreteGaussian) -> list[str]:
+    """The unit, the spending, the accountant, the mechanism, and whom it protects from whom."""
+    config = terms.config
+    return [
+        f"Unit: one client with all its examples. Neighbouring relation: {neighbouring_relation(config)}.",
+        f"Each client spends at most epsilon = {budget.epsilon:.3f} at delta = {budget.delta:g} over the "
+        f"whole run: {budget.releases} vectors sent ({config.server.rounds} rounds and "
+        f"{config.privacy.spare_releases} spare ones), counted as if it took part in all of them.",
+        f"Accountant: {budget.accountant.upper()} of dp-accounting, with the published bound for sums of "
+        "discrete Gaussians. No sampling: full participation is accounted.",
+        _mechanism(terms, event),
+        _shares(terms, event),
+        "This epsilon covers every sum that the server opens, and so whoever sees sums or the model: the "
+        f"server, honest or not, with at most {config.secure_aggregation.max_colluding} members of the "
+        "group, other clients, a reader of the model. It does not cover a client's vector before it is "
+        "masked, and it leans on the masks: the server never sees a sum without its noise.",
+        _price(terms, event),
+    ]
+
+
+def _mechanism(terms: Terms, event: DistributedDiscreteGaussian) -> str:
+    encoding = terms.encoding
+    rotated = "rotated by public random signs and a Hadamard transform, " if is_rotated(terms) else ""
+    return (
+        f"Mechanism: a client's update is clipped to L2 norm {encoding.clip_norm:g}, {rotated}rounded at "
+        f"random to steps of {encoding.step:.3g} within a norm of {sqrt(event.squared_sensitivity):.1f} "
+        f"steps, and gets discrete Gaussian noise of {event.sigma:.1f} steps on each of {event.length:,} "
+        "coordinates before the mask. The noise is exact (integers, no floating-point error to add to "
+        "delta), from a stream cipher keyed by the operating system."
+    )
+
+
+def _shares(terms: Terms, event: DistributedDiscreteGaussian) -> str:
+    config = terms.config
+    return (
+        f"The noise is sized for h = {event.shares} shares: the {config.fewest_survivors} survivors that "
+        f"every opened sum has at least, less {config.secure_aggregation.max_colluding} that may collude "
+        f"with the server and {config.robust.max_malicious} that may poison, whose noise counts for "
+        "nothing. Members beyond them only add to it."
+    )
+
+
+def _price(terms: Terms, event: DistributedDiscreteGaussian) -> str:
+    config, members = terms.config, terms.config.smallest_group
+    deviation = event.sigma * terms.encoding.step / sqrt(members)
+    return (
+        f"Price: the mean of a full group of {members} carries noise of {deviation:.3g} on every coordinate, "
+        f"L2 norm about {deviation * sqrt(terms.dim):.3g}, beside updates of norm at most "
+        f"{terms.encoding.clip_norm:g}. Small groups cost: the mean of all {config.groups} groups is about "
+        f"{sqrt(config.groups):.2g} times as noisy as that of one group that guarantees the same part of its "
+        "members."
+    )
+
+
+def is_rotated(terms: Terms) -> bool:
+    """Whether updates are rotated before they are rounded."""
+    return isinstance(terms.encoding, NoisyFixedPoint) and terms.encoding.rotation is not None
