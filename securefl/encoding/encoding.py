@@ -65,6 +65,10 @@ class Encoding(Protocol):
     def norm_bound(self) -> float:
         """The largest L2 norm that the decoded mean of honest updates can have."""
 
+    @property
+    def noisy(self) -> bool:
+        """Whether noise covers what a vector says about its update."""
+
     def spread(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
         """A vector in the coordinates that are rounded. Shapes: (dim,) -> (at most length,)."""
 

@@ -121,6 +121,11 @@ class FixedPoint:
         """
         return self.clip_norm + self.cap * sqrt(self.dim) * self.step
 
+    @property
+    def noisy(self) -> bool:
+        """Nothing is added here."""
+        return False
+
     def spread(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
         """The coordinates that are rounded are the vector's own. Shapes: (dim,) -> (dim,)."""
         return vector.astype(np.float64)

@@ -3,6 +3,8 @@
 Rules kept here:
 - The bound on the norm holds AFTER rounding, and it is checked in integers: a rounding that breaks it is
   drawn again. So the sensitivity of the noisy sum is `rounded_norm_squared`, whatever floats did before.
+- An update that is not finite counts as zeros. To refuse it would say something about the data that no
+  noise covers.
 - Noise is added last, to integers, and is never clipped; it comes from the same private stream.
 - The data's part of a sum cannot wrap: every coordinate is clamped to `limit` before it is rounded. The
   noise makes a sum of honest vectors wrap with probability at most 2^-40 per round.
@@ -146,6 +148,11 @@ class NoisyFixedPoint:
         """
         return sqrt(self.length) * (1 << (self.ring_bits - 1)) * self.step
 
+    @property
+    def noisy(self) -> bool:
+        """Every coordinate gets a share of noise."""
+        return True
+
     def spread(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
         """A vector in the coordinates that are rounded. Shapes: (dim,) -> (length,)."""
         return vector.astype(np.float64) if self.rotation is None else rotate(vector, self.rotation)
@@ -156,9 +163,6 @@ class NoisyFixedPoint:
         """Clip `update` to `clip_norm`, rotate, scale, round at random within the bound, add noise, wrap.
 
         Shapes: update (dim,) -> (length,), words below 2^ring_bits.
-
-        Raises:
-            DataError: a coordinate is NaN or infinite.
         """
         if update.shape != (self.dim,):
             raise ValueError(f"expected an update of shape ({self.dim},), got {update.shape}")
@@ -171,7 +175,8 @@ class NoisyFixedPoint:
 
     def rounded(self, update: NDArray[np.floating], stream: Stream) -> NDArray[np.int64]:
         """What `encode` adds noise to: whole steps, within `limit` and `squared_norm`. Shapes: (length,)."""
-        scaled = self.spread(clip_to_norm(update, self.clip_norm))
+        finite = update if np.isfinite(update).all() else np.zeros(self.dim)
+        scaled = self.spread(clip_to_norm(finite, self.clip_norm))
         scaled /= self.step
         np.clip(scaled, -self.limit, self.limit, out=scaled)
         while True:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from math import sqrt
 
+from securefl.config import Config
 from securefl.encoding import NoisyFixedPoint
 from securefl.guarantee.statement import neighbouring_relation
 from securefl.guarantee.terms import Budget, Terms
@@ -30,9 +31,16 @@ def client_level(terms: Terms, budget: Budget, event: DistributedDiscreteGaussia
         "This epsilon covers every sum that the server opens, and so whoever sees sums or the model: the "
         f"server, honest or not, with at most {config.secure_aggregation.max_colluding} members of the "
         "group, other clients, a reader of the model. It does not cover a client's vector before it is "
-        "masked, and it leans on the masks: the server never sees a sum without its noise.",
+        f"masked, and it leans on the masks: the server never sees a sum without its noise{_split(config)}.",
         _price(terms, event),
     ]
+
+
+def _split(config: Config) -> str:
+    shape = config.secure_aggregation.shape(config.smallest_group)
+    if shape.holders == config.smallest_group:
+        return ""
+    return ", but for the chance below that one who picks the dropouts splits a sum, in each round"
 
 
 def _mechanism(terms: Terms, event: DistributedDiscreteGaussian) -> str:
@@ -43,7 +51,8 @@ def _mechanism(terms: Terms, event: DistributedDiscreteGaussian) -> str:
         f"random to steps of {encoding.step:.3g} within a norm of {sqrt(event.squared_sensitivity):.1f} "
         f"steps, and gets discrete Gaussian noise of {event.sigma:.1f} steps on each of {event.length:,} "
         "coordinates before the mask. The noise is exact (integers, no floating-point error to add to "
-        "delta), from a stream cipher keyed by the operating system."
+        "delta), from a stream cipher keyed by the operating system. A client whose training fails sends "
+        "zeros and its noise: silence would say something about its data."
     )
 
 

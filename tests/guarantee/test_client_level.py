@@ -186,3 +186,14 @@ def test_the_statement_names_the_unit_and_what_is_compared(small_client_level: M
     said = privacy_statement(settled(small_client_level()), 3.25)
     for part in ("unit: one client", "zero-out", "none, full participation", "accountant: RDP"):
         assert part in said
+
+
+def test_above_64_members_the_card_says_that_epsilon_leans_on_the_ring(small_client_level: Make) -> None:
+    ring = (
+        "clients=100",
+        "secure_aggregation={group_size: 100, max_colluding: 5, max_dropout: 0.05, clip_norm: 0.5}",
+        "robust={rule: mean, max_malicious: 0}",
+    )
+    shown = lines(card(settled(small_client_level(*ring))))
+    assert "but for the chance below that one who picks the dropouts splits a sum" in shown
+    assert "splits a sum" not in lines(card(settled(small_client_level())))
