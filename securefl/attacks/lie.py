@@ -47,7 +47,7 @@ def encode(
 
 
 def _room(encoding: Encoding, others: Vector | None, liars: int) -> Vector | float:
-    largest = (1 << (encoding.ring_bits - 1)) - 1
+    largest = (1 << (encoding.ring_bits - 1)) - 1 - encoding.reach
     if others is None:
         return encoding.step * (largest - (encoding.members - 1) * encoding.limit)
     # One step per member for its rounding.

@@ -46,6 +46,10 @@ class Encoding(Protocol):
         """The largest magnitude of an encoded coordinate, before noise."""
 
     @property
+    def reach(self) -> int:
+        """What noise adds to the magnitude of a sum's coordinate, but for a negligible chance."""
+
+    @property
     def ring_bits(self) -> int:
         """Bits of a ring element."""
 

@@ -88,6 +88,11 @@ class FixedPoint:
         return (1 << (self.bits - 1)) - 1
 
     @property
+    def reach(self) -> int:
+        """No noise, so nothing beyond the members' limits."""
+        return 0
+
+    @property
     def step(self) -> float:
         """The distance between neighbouring representable values."""
         return self.clip_norm / self.limit
