@@ -17,7 +17,9 @@ from securefl import run as runs
 from securefl.build import Process
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
+from securefl.encoding.fixed_point import sign_extended
 from securefl.federation import server
+from securefl.federation.central_noise import CentralNoise
 from securefl.federation.client import Client
 from securefl.federation.contribution import LocalUpdate
 from securefl.federation.server import State
@@ -106,6 +108,40 @@ def test_the_noise_in_a_run_is_what_was_charged_for(
     # Shares of different clients and rounds are independent: no pair correlates.
     correlations = np.corrcoef(shares) - np.eye(len(shares))
     assert np.abs(correlations).max() < 5.5 / math.sqrt(shares.shape[1])
+
+
+CENTRAL = "privacy={unit: client, noise: central, trusted_server: true, epsilon: 8.0, delta: 1e-3}"
+
+
+@pytest.mark.parametrize("masking", [True, False])
+def test_a_trusted_server_adds_to_every_sum_the_noise_that_was_charged_for(
+    small_client_level: Make, monkeypatch: pytest.MonkeyPatch, masking: bool
+) -> None:
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    real = CentralNoise.__call__
+
+    def listening(self: CentralNoise, total: np.ndarray, *label: int) -> np.ndarray:
+        noisy = real(self, total, *label)
+        seen.append((total, noisy))
+        return noisy
+
+    monkeypatch.setattr(CentralNoise, "__call__", listening)
+    config = small_client_level(
+        CENTRAL, "server.rounds=2", f"secure_aggregation.masking={str(masking).lower()}"
+    )
+    terms, recorders, learned = recorded(config, monkeypatch)
+    encoding = terms.encoding
+    assert not any(one.noise[round].any() for one in recorders.values() for round in (1, 2))
+    totals = [outcome.total for outcomes in learned for outcome in outcomes]
+    assert all(np.array_equal(total, given) for total, (given, _) in zip(totals, seen, strict=True))
+    noise = [
+        sign_extended(after, encoding.ring_bits) - sign_extended(total, encoding.ring_bits)
+        for total, after in seen
+    ]
+    samples = np.stack(noise)
+    assert abs(samples.var() / encoding.noise.sigma**2 - 1) < 5 * math.sqrt(2 / samples.size)
+    correlations = np.corrcoef(samples) - np.eye(len(samples))
+    assert np.abs(correlations).max() < 5.5 / math.sqrt(samples.shape[1]), "fresh for every sum"
 
 
 def test_every_vector_is_charged_once_with_the_event_on_the_card(

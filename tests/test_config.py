@@ -322,9 +322,13 @@ REFUSED_ON_PURPOSE = (
     ),
     broken(
         "privacy={unit: client, noise: central, epsilon: 8.0, delta: 1e-3}",
-        path="privacy.noise",
-        says=("'central'", "protects nobody from the server", "later", "Use distributed"),
-        error=NotAvailable,
+        path="privacy.trusted_server",
+        says=("`trusted_server: true`", "got false with 'central'", "protects nobody from the server"),
+    ),
+    broken(
+        f"{CLIENTS[:-1]}, trusted_server: true}}",
+        path="privacy.trusted_server",
+        says=("nothing with 'distributed'", "got true"),
     ),
     broken(
         f"{CLIENTS[:-1]}, clip_norm: 1.0}}",

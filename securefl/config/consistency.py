@@ -113,7 +113,14 @@ def _check_client_level(config: Config) -> None:
     privacy, secagg = config.privacy, config.secure_aggregation
     if privacy.unit != "client":
         return
-    if not secagg.masking:
+    if privacy.trusted_server != config.central_noise:
+        raise ConfigError(
+            "expected `trusted_server: true` with noise 'central', and nothing with 'distributed', got "
+            f"{str(privacy.trusted_server).lower()} with {privacy.noise!r}; noise of the server protects "
+            "nobody from the server: say so, or use distributed, which needs no trust",
+            "privacy.trusted_server",
+        )
+    if not secagg.masking and not config.central_noise:
         raise ConfigError(
             "expected masking with noise 'distributed', got none; one client's share is too little noise for "
             "its update to be seen alone. Turn masking on, or use privacy.unit 'example'",

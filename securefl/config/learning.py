@@ -146,16 +146,28 @@ class ExamplePrivacy(Section):
 
 
 class ClientPrivacy(Section):
-    """Differential privacy for whole clients: noise shared among the members of a masked sum.
+    """Differential privacy for whole clients: noise on every sum of their updates.
 
     Updates are clipped to `secure_aggregation.clip_norm`, and the noise is derived from that bound.
     """
 
     unit: Annotated[Literal["client"], doc("What is protected: one client, with all its examples.", "client")]
     noise: Annotated[
-        Literal["distributed"],
-        doc("Every client adds a share; the sum's guaranteed honest shares are enough.", "distributed"),
+        Literal["distributed", "central"],
+        doc(
+            "distributed: every client adds a share, and the shares that a sum is guaranteed to have are "
+            "enough; central: a server that is trusted with every sum adds the noise.",
+            "distributed",
+        ),
     ]
+    trusted_server: Annotated[
+        bool,
+        doc(
+            "Says that the server is trusted: nothing protects a client from it. Needed for noise 'central', "
+            "and only for it.",
+            True,
+        ),
+    ] = False
     epsilon: Annotated[Epsilon, doc("Most that a client may spend over the whole run.", 8.0, "nats")]
     delta: Annotated[
         float,

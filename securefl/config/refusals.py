@@ -26,10 +26,6 @@ LATER_KEYS = {
 _FLOWER = "comes with a later version; use in_process, or processes on one machine"
 
 LATER_VALUES: Mapping[str, Mapping[str, str]] = {
-    "privacy.noise": {
-        "central": "noise that the server adds protects nobody from the server, which would have to be "
-        "trusted with every sum; it comes with a later version. Use distributed, which needs no trust"
-    },
     "engine.kind": {"flower": _FLOWER, "ray": _FLOWER},
     "model.kind": dict.fromkeys(
         ("lora", "causal_lm", "transformer"),
@@ -54,7 +50,7 @@ WRONG_VALUES: Mapping[str, Mapping[str, str]] = {
     "privacy.accountant": {"gdp": _GAUSSIAN, "gaussian": _GAUSSIAN},
 }
 
-_PROMISES = ("epsilon", "delta", "budget", "ledger", "clip_norm", "accountant", "noise")
+_PROMISES = ("epsilon", "delta", "budget", "ledger", "clip_norm", "accountant", "noise", "trusted_server")
 _NOT_OF_CLIENTS: Mapping[tuple[str, object], str] = {
     ("accountant", "pld"): "sums of discrete Gaussian shares have a published Renyi bound and no loss "
     "distribution; use rdp, or leave the key out",

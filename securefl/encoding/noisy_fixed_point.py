@@ -64,9 +64,10 @@ class NoisyFixedPoint:
         bits: the clip norm is 2^(bits-1) - 1 steps.
         dim: coordinates of an update.
         members: how many vectors may be summed, at most.
-        noise: one member's share, added to every coordinate.
+        noise: added to every coordinate of a sum, once or as shares.
         rotation: public seed of the rotation; None for none.
         sums: sums in one round, which share the chance to wrap.
+        shared: whether every member adds a sample of `noise`; otherwise whoever has the sum calls `noised`.
 
     Guarantee: before its noise an encoded vector has a squared L2 norm of at most `squared_norm`, in steps; a
     sum of up to `members` of them decodes to the exact sum of rounded updates and noise, but for a chance of
@@ -83,6 +84,7 @@ class NoisyFixedPoint:
     noise: IntegerNoise
     rotation: bytes | None = None
     sums: int = 1
+    shared: bool = True
 
     def __post_init__(self) -> None:
         FixedPoint(self.clip_norm, self.bits, self.dim, self.members)  # its bounds hold here too
@@ -112,8 +114,8 @@ class NoisyFixedPoint:
     @property
     def reach(self) -> int:
         """What noise does not pass in any coordinate of a round's sums, but for `WRAP_CHANCE`."""
-        chance = WRAP_CHANCE / (self.length * self.sums)
-        return ceil(self.noise.sigma * sqrt(2.0 * self.members * log(2.0 / chance)))
+        chance, samples = WRAP_CHANCE / (self.length * self.sums), self.members if self.shared else 1
+        return ceil(self.noise.sigma * sqrt(2.0 * samples * log(2.0 / chance)))
 
     @property
     def squared_norm(self) -> int:
@@ -150,7 +152,7 @@ class NoisyFixedPoint:
 
     @property
     def noisy(self) -> bool:
-        """Every coordinate gets a share of noise."""
+        """Every coordinate of a sum gets noise."""
         return True
 
     def spread(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -160,7 +162,7 @@ class NoisyFixedPoint:
     def encode(
         self, update: NDArray[np.floating], stream: Stream, weight: int = 1
     ) -> NDArray[np.unsignedinteger]:
-        """Clip `update` to `clip_norm`, rotate, scale, round at random within the bound, add noise, wrap.
+        """Clip `update` to `clip_norm`, rotate, scale, round within the bound, add a share of noise, wrap.
 
         Shapes: update (dim,) -> (length,), words below 2^ring_bits.
         """
@@ -169,9 +171,15 @@ class NoisyFixedPoint:
         if weight != 1:
             raise ValueError(f"expected weight 1, got {weight}: noise is sized for equal weights")
         values = self.rounded(update, stream)
+        if self.shared:
+            values += self.noise.draw(stream, self.length)
+        return self._wrapped(values)
+
+    def noised(self, total: NDArray[np.unsignedinteger], stream: Stream) -> NDArray[np.unsignedinteger]:
+        """A sum with one sample of noise on every coordinate: a trusted server's part. Shapes: (length,)."""
+        values = sign_extended(total, self.ring_bits)
         values += self.noise.draw(stream, self.length)
-        values &= np.int64((1 << self.ring_bits) - 1 if self.ring_bits < 64 else -1)
-        return values.astype(self.dtype)
+        return self._wrapped(values)
 
     def rounded(self, update: NDArray[np.floating], stream: Stream) -> NDArray[np.int64]:
         """What `encode` adds noise to: whole steps, within `limit` and `squared_norm`. Shapes: (length,)."""
@@ -208,6 +216,10 @@ class NoisyFixedPoint:
         if self.rotation is not None:
             mean = unrotate(mean, self.rotation, self.dim)
         return mean, float(survivors)
+
+    def _wrapped(self, values: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
+        values &= np.int64((1 << self.ring_bits) - 1 if self.ring_bits < 64 else -1)
+        return values.astype(self.dtype)
 
 
 def rounded_norm_squared(bits: int, length: int) -> int:

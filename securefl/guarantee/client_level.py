@@ -27,11 +27,7 @@ def client_level(terms: Terms, budget: Budget, event: DistributedDiscreteGaussia
         f"Accountant: {budget.accountant.upper()} of dp-accounting, with the published bound for sums of "
         "discrete Gaussians. No sampling: full participation is accounted.",
         _mechanism(terms, event),
-        _shares(terms, event),
-        "This epsilon covers every sum that the server opens, and so whoever sees sums or the model: the "
-        f"server, honest or not, with at most {config.secure_aggregation.max_colluding} members of the "
-        "group, other clients, a reader of the model. It does not cover a client's vector before it is "
-        f"masked, and it leans on the masks: the server never sees a sum without its noise{_split(config)}.",
+        *(_by_a_trusted_server() if config.central_noise else _by_clients(config, event)),
         _price(terms, event),
     ]
 
@@ -45,36 +41,53 @@ def _split(config: Config) -> str:
 
 def _mechanism(terms: Terms, event: DistributedDiscreteGaussian) -> str:
     encoding = terms.encoding
+    where = "every group sum gets" if terms.config.central_noise else "gets, before its mask,"
     rotated = "rotated by public random signs and a Hadamard transform, " if is_rotated(terms) else ""
     return (
         f"Mechanism: a client's update is clipped to L2 norm {encoding.clip_norm:g}, {rotated}rounded at "
         f"random to steps of {encoding.step:.3g} within a norm of {sqrt(event.squared_sensitivity):.1f} "
-        f"steps, and gets discrete Gaussian noise of {event.sigma:.1f} steps on each of {event.length:,} "
-        "coordinates before the mask. The noise is exact (integers, no floating-point error to add to "
+        f"steps, and {where} discrete Gaussian noise of {event.sigma:.1f} steps on each of "
+        f"{event.length:,} coordinates. The noise is exact (integers, no floating-point error to add to "
         "delta), from a stream cipher keyed by the operating system. A client whose training fails sends "
-        "zeros and its noise: silence would say something about its data."
+        "zeros: silence would say something about its data."
     )
 
 
-def _shares(terms: Terms, event: DistributedDiscreteGaussian) -> str:
-    config = terms.config
-    return (
-        f"The noise is sized for h = {event.shares} shares: the {config.fewest_survivors} survivors that "
-        f"every opened sum has at least, less {config.secure_aggregation.max_colluding} that may collude "
-        f"with the server and {config.robust.max_malicious} that may poison, whose noise counts for "
-        "nothing. Members beyond them only add to it."
-    )
+def _by_clients(config: Config, event: DistributedDiscreteGaussian) -> list[str]:
+    return [
+        f"Every client adds its share. They are sized for h = {event.shares} shares: the "
+        f"{config.fewest_survivors} survivors that every opened sum has at least, less "
+        f"{config.secure_aggregation.max_colluding} that may collude with the server and "
+        f"{config.robust.max_malicious} that may poison, whose noise counts for nothing. Members beyond them "
+        "only add to it.",
+        "This epsilon covers every sum that the server opens, and so whoever sees sums or the model: the "
+        f"server, honest or not, with at most {config.secure_aggregation.max_colluding} members of the "
+        "group, other clients, a reader of the model. It does not cover a client's vector before it is "
+        f"masked, and it leans on the masks: the server never sees a sum without its noise{_split(config)}.",
+    ]
+
+
+def _by_a_trusted_server() -> list[str]:
+    return [
+        "TRUSTED SERVER: the server adds the noise, and it sees every sum before that. Nothing here protects "
+        "a client from the server, or from whoever reads its memory.",
+        "This epsilon covers what the server makes of noisy sums: the model, and so other clients and every "
+        "reader of the model.",
+    ]
 
 
 def _price(terms: Terms, event: DistributedDiscreteGaussian) -> str:
     config, members = terms.config, terms.config.smallest_group
-    deviation = event.sigma * terms.encoding.step / sqrt(members)
+    samples = 1 if config.central_noise else members
+    deviation = event.sigma * terms.encoding.step * sqrt(samples) / members
+    small = (
+        f" Small groups cost: the mean of all {config.groups} groups is about {sqrt(config.groups):.2g} "
+        "times as noisy as that of one group that guarantees the same part of its members."
+    )
     return (
         f"Price: the mean of a full group of {members} carries noise of {deviation:.3g} on every coordinate, "
         f"L2 norm about {deviation * sqrt(terms.dim):.3g}, beside updates of norm at most "
-        f"{terms.encoding.clip_norm:g}. Small groups cost: the mean of all {config.groups} groups is about "
-        f"{sqrt(config.groups):.2g} times as noisy as that of one group that guarantees the same part of its "
-        "members."
+        f"{terms.encoding.clip_norm:g}.{small if config.groups > 1 else ''}"
     )
 
 

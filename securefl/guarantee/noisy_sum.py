@@ -55,6 +55,7 @@ def _encoded(
         noise=DiscreteGaussian(event.sigma),
         rotation=rotation,
         sums=config.groups,
+        shared=not config.central_noise,
     )
     return encoding, event
 

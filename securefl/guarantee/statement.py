@@ -45,6 +45,8 @@ def neighbouring_relation(config: Config) -> str:
 
 
 def _unit(config: Config) -> str:
+    if config.central_noise:
+        return "one client, against everybody but the trusted server"
     return "one client" if config.privacy.unit == "client" else "one training example"
 
 

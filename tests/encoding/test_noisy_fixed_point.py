@@ -171,6 +171,19 @@ def test_every_share_of_noise_is_in_the_sum():
     assert abs(variance / (members * sigma**2) - 1) < 5 * math.sqrt(2 / 20_000)
 
 
+def test_where_members_add_nothing_a_sum_is_noised_once():
+    noisy = codec(dim=20_000, noise=DiscreteGaussian(50.0), shared=False)
+    words = [noisy.encode(np.ones(20_000), stream(n)) for n in range(3)]
+    rounded = [noisy.rounded(np.ones(20_000), stream(n)) for n in range(3)]
+    total = sum(words[1:], words[0].copy())
+    assert np.array_equal(noisy_fixed_point.sign_extended(total, noisy.ring_bits), sum(rounded))
+    noise = noisy_fixed_point.sign_extended(noisy.noised(total, stream("server")), noisy.ring_bits) - sum(
+        rounded
+    )
+    assert abs(noise.var() / 50.0**2 - 1) < 5 * math.sqrt(2 / 20_000)
+    assert noisy.reach < codec(dim=20_000, noise=DiscreteGaussian(50.0)).reach
+
+
 # --- the ring ---------------------------------------------------------------------------------------
 
 

@@ -176,6 +176,29 @@ def test_the_price_on_the_card_is_the_noise_of_a_full_groups_mean(small_client_l
     assert f"L2 norm about {deviation * math.sqrt(terms.dim):.3g}" in said
 
 
+CENTRAL = "privacy={unit: client, noise: central, trusted_server: true, epsilon: 8.0, delta: 1e-3}"
+
+
+def test_noise_of_the_server_is_one_share_and_the_card_says_who_is_trusted(small_client_level: Make) -> None:
+    terms = settled(small_client_level(CENTRAL))
+    assert event_of(terms).shares == 1
+    assert not noisy(terms).shared
+    shown = lines(card(terms))
+    assert "TRUSTED SERVER: the server adds the noise, and it sees every sum before that" in shown
+    assert "every group sum gets discrete Gaussian noise" in shown
+    assert "against everybody but the trusted server" in privacy_statement(terms, 3.25)
+    deviation = event_of(terms).sigma * terms.encoding.step / 4
+    assert f"carries noise of {deviation:.3g} on every coordinate" in shown
+    for wrong in ("TRUSTED SERVER", "trusted server"):
+        assert wrong not in lines(card(settled(small_client_level())))
+
+
+def test_noise_of_the_server_is_less_because_nobody_has_to_be_left_out(small_client_level: Make) -> None:
+    shared, central = (settled(small_client_level(*more)) for more in ((), (CENTRAL,)))
+    # The same spare releases; a full group of 4 has 4 shares of which 2 would be enough.
+    assert event_of(central).sigma * math.sqrt(1) < event_of(shared).sigma * math.sqrt(4)
+
+
 def test_under_the_test_source_nothing_is_promised(small_client_level: Make) -> None:
     said = lines(card(settled(small_client_level()), private=False))
     assert "NOT PRIVATE" in said
