@@ -133,7 +133,7 @@ def in_the_open(terms: Terms, attack: Attack, attackers: int) -> Steps:
     """The rounds without a wire: the same bits as under masks."""
     config, source = terms.config, SystemRandomness()
     learner, initial = build_learner(terms)
-    setting = build_setting(terms, enrol(config.clients, source).roster, "envelope")
+    setting = build_setting(terms, enrol(config.clients, source).roster, "envelope", source)
     honest = {id: local_update(terms, id, source, learner, Stopwatch()) for id in range(config.clients)}
     coalition = Coalition(attack, attackers, "spread", judge_of(config, terms.encoding), 0)
     seats, groups = coalition.join(honest), dealt(config.clients, config.groups)

@@ -4,8 +4,8 @@ One dial, three hands. Sixty clients in groups of 4 to 60; in each group one cli
 the server what they see (n_c); poisoners sit in the worst places. For each size, from the functions that a
 run uses: the honest clients among whom an update is hidden; the most poisoners f that a trimmed mean over
 groups bears; and how much more noise the mean needs than one sum over all, if noise for client-level
-privacy has to come from the h clients of a group that are sure to be honest (not in this version; its price
-is known). The bound on f is then tried out on made-up group means (synthetic): f liars are borne, f + 1 are
+privacy has to come from the h clients of a group that are sure to be honest (`distributed_noise.py` runs
+that). The bound on f is then tried out on made-up group means (synthetic): f liars are borne, f + 1 are
 not.
 
     python examples/group_size.py [PICTURE.png]

@@ -30,7 +30,9 @@ from securefl.config import Config
 from securefl.crypto.keys import Identity
 from securefl.crypto.randomness import Randomness, SystemRandomness
 from securefl.data import Dataset, load
+from securefl.encoding import NoisyFixedPoint
 from securefl.errors import ConfigError
+from securefl.federation.central_noise import CentralNoise
 from securefl.federation.client import Charge, Client, Party
 from securefl.federation.contribution import LocalUpdate
 from securefl.federation.enrolment import Enrolment, enrol
@@ -336,7 +338,7 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
         momentum=training.momentum,
         proximal=training.proximal,
         clip_norm=config.privacy.clip_norm,
-        noise_multiplier=None if terms.budget is None else terms.budget.event.noise_multiplier,
+        noise_multiplier=terms.gradient_noise,
     )
     learner = Learner(module, settings, device=config.device)
     learner.require(shape, terms.dataset.classes)
@@ -357,7 +359,7 @@ def _process(
     config = terms.config
     stopwatch = Stopwatch()
     learner, initial = build_learner(terms, model)
-    setting = build_setting(terms, enrolment.roster, run)
+    setting = build_setting(terms, enrolment.roster, run, source)
     engine: Engine
     if config.engine.kind == "processes":
         hosts = partial(_hosts, configuration.dump(config), enrolment, source, path, run)
@@ -372,7 +374,7 @@ def _process(
     return Process(terms, setting, learner, initial, engine, store, source.private, stopwatch, closing)
 
 
-def build_setting(terms: Terms, roster: Roster, run: str) -> Setting:
+def build_setting(terms: Terms, roster: Roster, run: str, source: Randomness) -> Setting:
     """What the server holds constant over a run."""
     config = terms.config
     secagg, robust, server = config.secure_aggregation, config.robust, config.server
@@ -401,7 +403,15 @@ def build_setting(terms: Terms, roster: Roster, run: str) -> Setting:
         agreement=secagg.agreement,
         survivors_min=config.fewest_survivors,
         before=robust.steps,
+        noise=_central_noise(terms, source),
     )
+
+
+def _central_noise(terms: Terms, source: Randomness) -> CentralNoise | None:
+    encoding = terms.encoding
+    if not isinstance(encoding, NoisyFixedPoint) or encoding.shared:
+        return None
+    return CentralNoise(encoding, source)
 
 
 def task_id(run: str) -> bytes:

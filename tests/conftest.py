@@ -75,3 +75,20 @@ def arena_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+CLIENT_LEVEL = (
+    "privacy={unit: client, noise: distributed, epsilon: 8.0, delta: 1e-3, spare_releases: 1}",
+    "clients=12",
+    "secure_aggregation={group_size: 4, threshold: 3, clip_norm: 0.5, bits: 16, epoch_rounds: 3}",
+)
+
+
+@pytest.fixture(scope="session")
+def small_client_level(small: Callable[..., Config]) -> Callable[..., Config]:
+    """The small config under `unit: client`: groups of 4 of which 3 survive, one poisoner, so h = 2."""
+
+    def make(*overrides: str) -> Config:
+        return small(*CLIENT_LEVEL, *overrides)
+
+    return make

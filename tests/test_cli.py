@@ -173,6 +173,13 @@ def test_there_is_no_budget_without_privacy() -> None:
     assert "privacy.unit: expected a unit to plan a budget for" in result.stderr
 
 
+def test_budget_tables_are_for_examples_and_point_clients_to_check() -> None:
+    result = securefl("budget", EXAMPLES / "client_level.yaml")
+    assert result.exit_code == 2
+    assert "privacy.unit" in result.stderr
+    assert "`securefl check` prints it" in " ".join(result.stderr.split())
+
+
 def test_init_writes_a_config_that_passes_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = securefl("init", "quickstart")

@@ -14,6 +14,7 @@ from securefl.robust import Before
 
 QUICKSTART = Path(__file__).parent.parent / "examples" / "configs" / "quickstart.yaml"
 TEXT = QUICKSTART.read_text(encoding="utf-8")
+CLIENTS = "privacy={unit: client, noise: distributed, epsilon: 8.0, delta: 1e-3}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,9 @@ ONE_KEY = (
     broken("privacy.delta=null", path="privacy.delta", says=("got nothing", "`delta: 1e-05`")),
     broken("privacy.epsilon=null", path="privacy.epsilon", says=("over the whole run, got nothing",)),
     broken("privacy.delta=1", path="privacy.delta", says=("below 1, got 1",)),
-    broken("privacy.unit=exmaple", path="privacy.unit", says=("expected example or none", "'example'?")),
+    broken(
+        "privacy.unit=exmaple", path="privacy.unit", says=("expected example or client or none", "'example'?")
+    ),
     broken("privacy.spare_releases=-1", path="privacy.spare_releases", says=("at least 0, got -1",)),
     broken("secure_aggregation.bits=2", path="secure_aggregation.bits", says=("of at least 4, got 2",)),
     broken("secure_aggregation.bits=40", path="secure_aggregation.bits", says=("of at most 32, got 40",)),
@@ -314,10 +317,68 @@ REFUSED_ON_PURPOSE = (
     broken("privacy.accountant=gdp", path="privacy.accountant", says=("'gdp'", "falls below", "use pld")),
     broken(
         "privacy.unit=client",
-        path="privacy.unit",
-        says=("'client'", "later", "use example"),
-        error=NotAvailable,
+        path="privacy.accountant",
+        says=("'pld'", "unit 'client'", "no loss distribution", "use rdp"),
     ),
+    broken(
+        "privacy={unit: client, noise: central, epsilon: 8.0, delta: 1e-3}",
+        path="privacy.trusted_server",
+        says=("`trusted_server: true`", "got false with 'central'", "protects nobody from the server"),
+    ),
+    broken(
+        f"{CLIENTS[:-1]}, trusted_server: true}}",
+        path="privacy.trusted_server",
+        says=("nothing with 'distributed'", "got true"),
+    ),
+    broken(
+        f"{CLIENTS[:-1]}, clip_norm: 1.0}}",
+        path="privacy.clip_norm",
+        says=("got 1.0", "derived from secure_aggregation.clip_norm", "remove this key"),
+    ),
+    broken(
+        "privacy={unit: client, epsilon: 8.0, delta: 1e-3}",
+        path="privacy.noise",
+        says=("adds a share", "got nothing", '`noise: "distributed"`'),
+    ),
+    broken(
+        CLIENTS,
+        "secure_aggregation.masking=false",
+        path="secure_aggregation.masking",
+        says=("expected masking", "one client's share is too little", "unit 'example'"),
+    ),
+    broken(
+        CLIENTS,
+        "server.weights={kind: examples, cap: 100}",
+        path="server.weights.kind",
+        says=("expected uniform", "got 'examples'", "protected less"),
+    ),
+    broken(
+        CLIENTS,
+        "server.weights={kind: public, values: [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]}",
+        path="server.weights.kind",
+        says=("expected uniform", "got 'public'"),
+    ),
+    broken(
+        CLIENTS,
+        "clients=28",
+        "robust.max_malicious=3",
+        path="secure_aggregation.threshold",
+        says=("an honest share of noise", "3, less max_colluding 0", "max_malicious 3 leave 0"),
+    ),
+    broken(
+        CLIENTS,
+        "privacy.delta=0.1",
+        path="privacy.delta",
+        says=("below 1/n = 0.083 for 12 clients, got 0.1", "all of one client"),
+    ),
+    broken(
+        CLIENTS,
+        "privacy.budget=1.0",
+        path="privacy.budget",
+        says=("expected at least privacy.epsilon = 8", "got 1"),
+    ),
+    broken("privacy.noise=distributed", path="privacy.noise", says=("that privacy has", "'distributed'")),
+    broken("privacy={unit: none, noise: distributed}", path="privacy.noise", says=("promises nothing",)),
     broken(
         "engine.kind=flower", path="engine.kind", says=("'flower'", "later", "processes"), error=NotAvailable
     ),

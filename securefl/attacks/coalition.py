@@ -29,7 +29,7 @@ from securefl.attacks.overheard import Overheard, overhear
 from securefl.attacks.placement import Groups, Placement, placed
 from securefl.config import Config
 from securefl.crypto.randomness import Stream
-from securefl.encoding import FixedPoint, clip_to_norm
+from securefl.encoding import Encoding, clip_to_norm
 from securefl.errors import ConfigError
 from securefl.federation.client import Client, Party, Prepared
 from securefl.federation.contribution import MODEL_DTYPE, Contribution, LocalUpdate, Words
@@ -82,7 +82,7 @@ def poisoned(
     return clients
 
 
-def judge_of(config: Config, encoding: FixedPoint, rule: OwnRule | None = None) -> Judge:
+def judge_of(config: Config, encoding: Encoding, rule: OwnRule | None = None) -> Judge:
     """What the server of `config` makes of rows: its guard, its steps and its rule.
 
     Buckets are filled in the order of the rows: attackers who search do not try every order of the draw.

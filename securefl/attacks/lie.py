@@ -13,12 +13,12 @@ import numpy as np
 
 from securefl.attacks.attack import Vector
 from securefl.crypto.randomness import Stream
-from securefl.encoding import FixedPoint, quantise
+from securefl.encoding import Encoding, quantise
 from securefl.federation.contribution import Words
 
 
 def encode(
-    encoding: FixedPoint,
+    encoding: Encoding,
     vector: Vector,
     weight: int,
     stream: Stream,
@@ -37,19 +37,19 @@ def encode(
 
     Shapes: vector (dim,) -> (encoding.length,).
     """
-    room = _room(encoding, others, liars)
-    wanted = np.where(np.isnan(vector), np.inf, vector) * (weight / encoding.cap)
-    words = np.empty(encoding.length, dtype=encoding.dtype)
-    cut = np.clip(wanted, -room, room)
-    words[: encoding.dim] = quantise(cut, encoding.step, stream, encoding.dtype)
-    words[encoding.dim :] = weight
+    room, most = _room(encoding, others, liars), encoding.step * (1 << (encoding.ring_bits - 1))
+    wanted = np.clip(np.where(np.isnan(vector), np.inf, vector), -most, most) * (weight / encoding.cap)
+    cut = np.clip(encoding.spread(wanted), -room, room)
+    words = np.full(encoding.length, weight, dtype=encoding.dtype)
+    words[: cut.size] = quantise(cut, encoding.step, stream, encoding.dtype)
     words &= encoding.dtype((1 << encoding.ring_bits) - 1)
     return words
 
 
-def _room(encoding: FixedPoint, others: Vector | None, liars: int) -> Vector | float:
-    largest = (1 << (encoding.ring_bits - 1)) - 1
+def _room(encoding: Encoding, others: Vector | None, liars: int) -> Vector | float:
+    largest = (1 << (encoding.ring_bits - 1)) - 1 - encoding.reach
     if others is None:
         return encoding.step * (largest - (encoding.members - 1) * encoding.limit)
     # One step per member for its rounding.
-    return np.maximum(0.0, encoding.step * (largest - encoding.members) - np.abs(others)) / liars
+    spread = np.abs(encoding.spread(others))
+    return np.maximum(0.0, encoding.step * (largest - encoding.members) - spread) / liars

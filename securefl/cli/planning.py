@@ -73,6 +73,12 @@ def budget_tables(config: Config) -> dict[str, tuple[BudgetRow, ...]]:
             "expected a unit to plan a budget for, got 'none', which promises nothing; use unit 'example'",
             "privacy.unit",
         )
+    if privacy.unit == "client":
+        raise ConfigError(
+            "expected unit 'example' for tables over noise and sample rates, got 'client', whose noise "
+            "follows from epsilon, rounds and groups; `securefl check` prints it",
+            "privacy.unit",
+        )
     steps = training.local_steps * (rounds + privacy.spare_releases)
     noise = noise_multiplier_for(
         privacy.epsilon, privacy.delta, training.sample_rate, steps, method=privacy.accountant

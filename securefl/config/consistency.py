@@ -43,6 +43,7 @@ def check(config: Config) -> None:
     _check_groups(config)
     check_robust(config)
     _check_weights(config)
+    _check_client_level(config)
 
 
 def _check_data(data: Data) -> None:
@@ -90,7 +91,7 @@ def _lacks_column(data: Data) -> bool:
 
 def _check_budget(config: Config) -> None:
     privacy = config.privacy
-    if privacy.unit == "example" and privacy.budget is not None and privacy.budget < privacy.epsilon:
+    if privacy.unit != "none" and privacy.budget is not None and privacy.budget < privacy.epsilon:
         raise ConfigError(
             f"expected at least privacy.epsilon = {privacy.epsilon:g}, the cost of this one run, got "
             f"{privacy.budget:g}; raise the budget or lower epsilon",
@@ -104,6 +105,45 @@ def _check_budget(config: Config) -> None:
             f"{config.training.local_steps:,} x ({config.server.rounds:,} + {privacy.spare_releases:,}) = "
             f"{steps:,}; plan fewer steps or rounds",
             "training.local_steps",
+        )
+
+
+def _check_client_level(config: Config) -> None:
+    """Returns if every opened sum has honest shares of noise, and nothing else leaves a client."""
+    privacy, secagg = config.privacy, config.secure_aggregation
+    if privacy.unit != "client":
+        return
+    if privacy.trusted_server != config.central_noise:
+        raise ConfigError(
+            "expected `trusted_server: true` with noise 'central', and nothing with 'distributed', got "
+            f"{str(privacy.trusted_server).lower()} with {privacy.noise!r}; noise of the server protects "
+            "nobody from the server: say so, or use distributed, which needs no trust",
+            "privacy.trusted_server",
+        )
+    if not secagg.masking and not config.central_noise:
+        raise ConfigError(
+            "expected masking with noise 'distributed', got none; one client's share is too little noise for "
+            "its update to be seen alone. Turn masking on, or use privacy.unit 'example'",
+            "secure_aggregation.masking",
+        )
+    if config.server.weights.kind != "uniform":
+        raise ConfigError(
+            f"expected uniform with privacy.unit 'client', got {config.server.weights.kind!r}; the noise is "
+            "the same for every client, so that a heavier one would be protected less. Remove the weights",
+            "server.weights.kind",
+        )
+    if config.honest_shares < 1:
+        raise ConfigError(
+            f"expected sums with an honest share of noise, got none: the fewest survivors of a group, "
+            f"{config.fewest_survivors}, less max_colluding {secagg.max_colluding} and robust.max_malicious "
+            f"{config.robust.max_malicious} leave {config.honest_shares}; raise the threshold and the groups",
+            _THRESHOLD,
+        )
+    if privacy.delta >= 1.0 / config.clients:
+        raise ConfigError(
+            f"expected delta below 1/n = {1.0 / config.clients:.2g} for {config.clients} clients, got "
+            f"{privacy.delta:g}; at 1/n a mechanism may publish all of one client: choose 1/(10 n) or less",
+            "privacy.delta",
         )
 
 

@@ -145,6 +145,63 @@ class ExamplePrivacy(Section):
         return self.epsilon if self.budget is None else self.budget
 
 
+class ClientPrivacy(Section):
+    """Differential privacy for whole clients: noise on every sum of their updates.
+
+    Updates are clipped to `secure_aggregation.clip_norm`, and the noise is derived from that bound.
+    """
+
+    unit: Annotated[Literal["client"], doc("What is protected: one client, with all its examples.", "client")]
+    noise: Annotated[
+        Literal["distributed", "central"],
+        doc(
+            "distributed: every client adds a share, and the shares that a sum is guaranteed to have are "
+            "enough; central: a server that is trusted with every sum adds the noise.",
+            "distributed",
+        ),
+    ]
+    trusted_server: Annotated[
+        bool,
+        doc(
+            "Says that the server is trusted: nothing protects a client from it. Needed for noise 'central', "
+            "and only for it.",
+            True,
+        ),
+    ] = False
+    epsilon: Annotated[Epsilon, doc("Most that a client may spend over the whole run.", 8.0, "nats")]
+    delta: Annotated[
+        float,
+        Field(gt=0.0, lt=1.0),
+        doc("Chance at which epsilon may fail; below 1 / number of clients.", 1e-5, "probability"),
+    ]
+    spare_releases: Annotated[
+        Whole, doc("Rounds that may be played again after an abandoned one; in the noise.", 2, "releases")
+    ] = 2
+    budget: Annotated[
+        Epsilon | None,
+        doc("Cap of the ledger over all runs on this data; default: epsilon.", 8.0, "nats"),
+    ] = None
+    ledger: Annotated[
+        str | None,
+        doc(
+            "File of a ledger that several runs share, relative to the config file; default: inside the run.",
+            "ledger.sqlite",
+        ),
+    ] = None
+    accountant: Annotated[Literal["rdp"], doc("The one with a bound for sums of noise shares.", "rdp")] = (
+        "rdp"
+    )
+
+    @property
+    def clip_norm(self) -> None:
+        """Gradients are not clipped: the whole update is, at the end."""
+
+    @property
+    def cap(self) -> float:
+        """The largest epsilon that the ledger lets a client reach, over all runs recorded in it."""
+        return self.epsilon if self.budget is None else self.budget
+
+
 class NoPrivacy(Section):
     """No differential privacy: a baseline. Updates can reveal single training examples."""
 
@@ -180,4 +237,4 @@ class NoPrivacy(Section):
         return "pld"
 
 
-Privacy = Annotated[ExamplePrivacy | NoPrivacy, Field(discriminator="unit")]
+Privacy = Annotated[ExamplePrivacy | ClientPrivacy | NoPrivacy, Field(discriminator="unit")]

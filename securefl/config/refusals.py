@@ -17,7 +17,6 @@ LATER_KEYS = {
     "task": "tasks such as causal_lm come with a later version; this one trains classifiers (model, data)",
     "agent": "agents come with a later version",
     "audit": "privacy audits come with a later version",
-    "privacy.noise": "noise shared among clients comes with a later version; local DP-SGD adds its own",
     "personalisation": "personalised models come with a later version; this one trains one global model",
     "personalization": "personalised models come with a later version; this one trains one global model",
     "secure_aggregation.aggregators": "two aggregators with norm proofs come with a later version; there is "
@@ -27,9 +26,6 @@ LATER_KEYS = {
 _FLOWER = "comes with a later version; use in_process, or processes on one machine"
 
 LATER_VALUES: Mapping[str, Mapping[str, str]] = {
-    "privacy.unit": {
-        "client": "privacy for whole clients comes with a later version; use example, or none for a baseline"
-    },
     "engine.kind": {"flower": _FLOWER, "ray": _FLOWER},
     "model.kind": dict.fromkeys(
         ("lora", "causal_lm", "transformer"),
@@ -54,7 +50,14 @@ WRONG_VALUES: Mapping[str, Mapping[str, str]] = {
     "privacy.accountant": {"gdp": _GAUSSIAN, "gaussian": _GAUSSIAN},
 }
 
-_PROMISES = ("epsilon", "delta", "budget", "ledger", "clip_norm", "accountant")
+_PROMISES = ("epsilon", "delta", "budget", "ledger", "clip_norm", "accountant", "noise", "trusted_server")
+_NOT_OF_CLIENTS: Mapping[tuple[str, object], str] = {
+    ("accountant", "pld"): "sums of discrete Gaussian shares have a published Renyi bound and no loss "
+    "distribution; use rdp, or leave the key out",
+    ("clip_norm", None): "the noise is derived from secure_aggregation.clip_norm, the one clip of an "
+    "update; set that and remove this key",
+}
+"""(key, the value that is refused; None for any) -> why."""
 
 
 def check(tree: Mapping[str, object]) -> None:
@@ -77,6 +80,7 @@ def check(tree: Mapping[str, object]) -> None:
         if isinstance(value, str):
             _check_value(path, value)
     _check_no_promise(tree.get("privacy"))
+    _check_of_clients(tree.get("privacy"))
 
 
 def _check_value(path: str, value: str) -> None:
@@ -99,6 +103,16 @@ def _check_no_promise(privacy: object) -> None:
             "replaces the whole section), or use unit 'example'",
             f"privacy.{given[0]}",
         )
+
+
+def _check_of_clients(privacy: object) -> None:
+    if not isinstance(privacy, Mapping) or privacy.get("unit") != "client":
+        return
+    for (key, value), reason in _NOT_OF_CLIENTS.items():
+        if key in privacy and value in (None, privacy[key]):
+            raise ConfigError(
+                f"got {_short(privacy[key])} with privacy.unit 'client': {reason}", f"privacy.{key}"
+            )
 
 
 def _nodes(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

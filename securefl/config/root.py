@@ -83,6 +83,21 @@ class Config(Section):
         secagg = self.secure_aggregation
         return secagg.shape(self.smallest_group).survivors if secagg.masking else 1
 
+    @property
+    def central_noise(self) -> bool:
+        """Whether a trusted server adds the noise."""
+        return self.privacy.unit == "client" and self.privacy.noise == "central"
+
+    @property
+    def honest_shares(self) -> int:
+        """h: shares of noise that every sum is guaranteed to have.
+
+        Members that collude with the server or poison count for none; noise of the server is one share.
+        """
+        if self.central_noise:
+            return 1
+        return self.fewest_survivors - self.secure_aggregation.max_colluding - self.robust.max_malicious
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         consistency.check(self)

@@ -88,6 +88,11 @@ class FixedPoint:
         return (1 << (self.bits - 1)) - 1
 
     @property
+    def reach(self) -> int:
+        """No noise, so nothing beyond the members' limits."""
+        return 0
+
+    @property
     def step(self) -> float:
         """The distance between neighbouring representable values."""
         return self.clip_norm / self.limit
@@ -120,6 +125,15 @@ class FixedPoint:
         total, one per survivor, magnifies that by `cap`.
         """
         return self.clip_norm + self.cap * sqrt(self.dim) * self.step
+
+    @property
+    def noisy(self) -> bool:
+        """Nothing is added here."""
+        return False
+
+    def spread(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The coordinates that are rounded are the vector's own. Shapes: (dim,) -> (dim,)."""
+        return vector.astype(np.float64)
 
     def encode(
         self, update: NDArray[np.floating], stream: Stream, weight: int = 1
@@ -171,7 +185,7 @@ class FixedPoint:
             )
         if not 1 <= survivors <= self.members:
             raise ValueError(f"expected 1 to {self.members} survivors, got {survivors}")
-        signed = _sign_extended(total, self.ring_bits)
+        signed = sign_extended(total, self.ring_bits)
         weight_total = self._weight_total(signed, survivors, public_weight)
         mean = signed[: self.dim].astype(np.float64)
         mean *= self.step * self.cap / weight_total
@@ -254,6 +268,17 @@ def quantise(
     return words
 
 
+def sign_extended(words: NDArray[np.unsignedinteger], ring_bits: int) -> NDArray[np.int64]:
+    """Ring words as the signed integers nearest to 0 that they stand for.
+
+    Example:
+        >>> sign_extended(np.array([1, 7], dtype=np.uint32), 3).tolist()
+        [1, -1]
+    """
+    spare = 64 - ring_bits
+    return (words.astype(np.uint64) << np.uint64(spare)).view(np.int64) >> np.int64(spare)
+
+
 _Shrinking = tuple[float, float] | None
 """(divide by, then multiply by), or None for a vector that is within its bound."""
 
@@ -296,8 +321,3 @@ def _rounded(scaled: NDArray[np.float64], stream: Stream) -> NDArray[np.int64]:
     rounded = floor.astype(np.int64)
     rounded += stream.uniforms(scaled.size) < scaled
     return rounded
-
-
-def _sign_extended(words: NDArray[np.unsignedinteger], ring_bits: int) -> NDArray[np.int64]:
-    spare = 64 - ring_bits
-    return (words.astype(np.uint64) << np.uint64(spare)).view(np.int64) >> np.int64(spare)

@@ -28,7 +28,7 @@ from typing import Protocol
 from securefl.errors import BudgetExceeded, DataError, PolicyError, ProtocolError
 from securefl.federation.contribution import Contribution, Words
 from securefl.federation.stopwatch import Stopwatch
-from securefl.privacy.events import SampledGaussian
+from securefl.privacy.events import Event
 from securefl.privacy.ledger import Ledger, Release
 from securefl.secagg import Member, Step, StepId, join, respond, split, step_of
 
@@ -56,7 +56,7 @@ class Charge:
 
     source: str
     run: str
-    event: SampledGaussian
+    event: Event
     releases: int
     epsilon: float
     delta: float

@@ -3,6 +3,8 @@
 Rules kept here:
 - A contribution returns ring words for the masked sum and nothing else. There is no method that
   turns the plain update into bytes, so it can only leave through a mask.
+- Where noise covers what is sent, a client whose training fails sends zeros: its silence would say something
+  about its data that nothing covers.
 - Sampling, noise and rounding come from the client's own streams, never from the experiment seed.
 
 What this file does NOT do: mask, sign or send (`securefl.secagg`), or charge the ledger
@@ -20,7 +22,8 @@ from numpy.typing import NDArray
 
 from securefl.crypto.randomness import Randomness, Stream
 from securefl.data.examples import Examples
-from securefl.encoding import FixedPoint
+from securefl.encoding import Encoding
+from securefl.errors import DataError
 from securefl.federation.stopwatch import Stopwatch
 
 Words = NDArray[np.unsignedinteger]
@@ -56,7 +59,7 @@ class LocalUpdate:
     client: int
     trainer: Trainer
     examples: Examples
-    encoding: FixedPoint
+    encoding: Encoding
     weight: int
     randomness: Randomness
     stopwatch: Stopwatch
@@ -64,7 +67,7 @@ class LocalUpdate:
     def __call__(self, model: bytes, round: int) -> Words:
         """Ring words of this client's clipped update. Shapes: (encoding.length,)."""
         with self.stopwatch.measure("training"):
-            update = self.update(np.frombuffer(model, dtype=MODEL_DTYPE), round)
+            update = self._sent(np.frombuffer(model, dtype=MODEL_DTYPE), round)
         with self.stopwatch.measure("encoding"):
             rounding = self.randomness.stream("rounding", self.client, round)
             return self.encoding.encode(update, rounding, self.weight)
@@ -74,3 +77,11 @@ class LocalUpdate:
         sampling = self.randomness.stream("sampling", self.client, round)
         noise = self.randomness.stream("noise", self.client, round)
         return self.trainer.train(vector, self.examples, sampling, noise)
+
+    def _sent(self, vector: NDArray[np.float32], round: int) -> NDArray[np.float64]:
+        try:
+            return self.update(vector, round)
+        except DataError:
+            if not self.encoding.noisy:
+                raise
+            return np.zeros(self.encoding.dim)

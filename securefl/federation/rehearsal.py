@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from securefl.crypto import Identity, Randomness, SystemRandomness
-from securefl.encoding import FixedPoint
+from securefl.encoding import Encoding, FixedPoint
 from securefl.federation.contribution import MODEL_DTYPE, Words
 from securefl.federation.enrolment import Enrolment, enrol
 from securefl.secagg import (
@@ -67,7 +67,7 @@ class Grouping:
     epoch_rounds: int
 
 
-def rehearse(encoding: FixedPoint, grouping: Grouping, cohort: int) -> Traffic:
+def rehearse(encoding: Encoding, grouping: Grouping, cohort: int) -> Traffic:
     """Plays one group of the protocol and counts.
 
     Args:
@@ -78,7 +78,7 @@ def rehearse(encoding: FixedPoint, grouping: Grouping, cohort: int) -> Traffic:
     members = min(grouping.members, _LARGEST) if grouping.masking else grouping.members
     colluding = grouping.colluding * members // grouping.members
     played = replace(grouping, members=members, colluding=colluding)
-    short = replace(encoding, dim=1)
+    short = FixedPoint(clip_norm=1.0, bits=encoding.bits, dim=1, members=encoding.members)
     source = SystemRandomness()
     enrolment = enrol(max(members, 2), source)
     roster = enrolment.roster

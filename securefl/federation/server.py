@@ -2,7 +2,7 @@
 
 Rules kept here:
 - The server learns group sums (or, without masking, what the config openly says). Everything after
-  them is post-processing.
+  them is post-processing; noise of a trusted server is the first thing after them.
 - A round that lacks sound rows for its rule is abandoned and recorded: the model is unchanged, what
   was charged stays charged. While spare releases remain it is tried again under a new attempt, with
   fresh keys and fresh training.
@@ -23,8 +23,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from securefl.encoding import FixedPoint
+from securefl.encoding import Encoding
 from securefl.errors import GroupAborted, ProtocolError, RoundAbandoned
+from securefl.federation.central_noise import CentralNoise
 from securefl.federation.contribution import MODEL_DTYPE
 from securefl.federation.optimizer import Moments, ServerOptimizer, Vector, initial_moments, step
 from securefl.federation.order import bucket_order
@@ -74,6 +75,7 @@ class Setting:
         agreement: X25519 or HYBRID.
         survivors_min: fewest members of a group's sum, however small the group was drawn.
         before: steps before the rule, by name.
+        noise: what a trusted server adds to every sum; None where clients add it, or nobody.
     """
 
     task: bytes
@@ -82,7 +84,7 @@ class Setting:
     groups: int
     threshold: int | None
     colluding: int
-    encoding: FixedPoint
+    encoding: Encoding
     masking: bool
     epoch_rounds: int
     max_redraws: int
@@ -100,6 +102,7 @@ class Setting:
     agreement: int = X25519
     survivors_min: int = 1
     before: tuple[Before, ...] = ()
+    noise: CentralNoise | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def play(
             early = Riding(plan, dict(state.early)) if state.attempt == 0 else None
             outcomes = aggregate(plan, model_bytes, talk.timed(stopwatch), early=early, ahead=ahead)
         with stopwatch.measure("rule"):
-            rows = [row for outcome in outcomes if (row := _row(setting, outcome)) is not None]
+            rows = [row for outcome in outcomes if (row := _row(setting, state, outcome)) is not None]
             combined = _combined(setting, state, rows)
             moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
     except (RoundAbandoned, GroupAborted) as reason:
@@ -171,7 +174,7 @@ def advance(setting: Setting, state: State, outcomes: tuple[GroupOutcome, ...]) 
     Raises:
         RoundAbandoned: too few sound rows for the rule; the model would be unchanged.
     """
-    rows = [row for outcome in outcomes if (row := _row(setting, outcome)) is not None]
+    rows = [row for outcome in outcomes if (row := _row(setting, state, outcome)) is not None]
     combined = _combined(setting, state, rows)
     moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
     return replace(state, round=state.round + 1, attempt=0, model=model, moments=moments)
@@ -282,14 +285,17 @@ def _combined(setting: Setting, state: State, rows: list[_Row]) -> Combined:
     )
 
 
-def _row(setting: Setting, outcome: GroupOutcome) -> _Row | None:
-    if outcome.total is None:
+def _row(setting: Setting, state: State, outcome: GroupOutcome) -> _Row | None:
+    total = outcome.total
+    if total is None:
         return None
+    if setting.noise is not None:
+        total = setting.noise(total, state.round + 1, state.attempt, outcome.group)
     declared = None
     if setting.weights == "public":
         declared = float(sum(setting.public_weights[client] for client in outcome.survivors))
     try:
-        mean, weight = setting.encoding.decode(outcome.total, len(outcome.survivors), declared)
+        mean, weight = setting.encoding.decode(total, len(outcome.survivors), declared)
     except ProtocolError:
         return _Row(outcome.group, np.full(setting.encoding.dim, np.nan), 0.0, lied=True)
     return _Row(outcome.group, mean, weight)

@@ -15,9 +15,11 @@ from math import ceil, log2
 
 from securefl.config import Config
 from securefl.guarantee.abandonment import abandon_probability
+from securefl.guarantee.client_level import client_level, is_rotated
 from securefl.guarantee.rules import at_the_limit, bears, steps_text
 from securefl.guarantee.statement import neighbouring_relation
-from securefl.guarantee.terms import Terms
+from securefl.guarantee.terms import Budget, Terms
+from securefl.privacy.events import DistributedDiscreteGaussian, SampledGaussian
 from securefl.secagg import Shape, split_probability
 
 _OTHER_SIZE = " Measured in a group of {0.measured_members}; a larger one costs more by its logarithm."
@@ -68,7 +70,7 @@ def card(terms: Terms, private: bool = True) -> Card:
 
 
 def _privacy_lines(terms: Terms, private: bool) -> list[str]:
-    budget, training = terms.budget, terms.config.training
+    budget = terms.budget
     if not private:
         return [
             "NOT PRIVATE: this run draws keys, masks and noise from a replayable test source. Epsilon is "
@@ -76,6 +78,21 @@ def _privacy_lines(terms: Terms, private: bool) -> list[str]:
         ]
     if budget is None:
         return ["No differential privacy: epsilon is infinite. Updates can reveal single training examples."]
+    event = budget.event
+    return [
+        *(
+            client_level(terms, budget, event)
+            if isinstance(event, DistributedDiscreteGaussian)
+            else _example_level(terms, budget, event)
+        ),
+        f"Ledger: {terms.config.privacy.ledger or 'kept with this run, for clients are simulated'}; it lets "
+        f"this data reach epsilon {budget.cap:g} over all runs recorded in it.",
+        *terms.dataset.caveats,
+    ]
+
+
+def _example_level(terms: Terms, budget: Budget, event: SampledGaussian) -> list[str]:
+    training = terms.config.training
     return [
         f"Unit: one training example. Neighbouring relation: {neighbouring_relation(terms.config)}.",
         f"Each client spends at most epsilon = {budget.epsilon:.3f} at delta = {budget.delta:g} over the "
@@ -86,14 +103,11 @@ def _privacy_lines(terms: Terms, private: bool) -> list[str]:
         f"{budget.epsilon_rdp:.3f}. Sampling: Poisson with rate {training.sample_rate:g}, secret and really "
         "done, empty batches kept.",
         f"Mechanism: per-example gradients clipped to L2 norm {terms.config.privacy.clip_norm:g}, Gaussian "
-        f"noise with multiplier {budget.event.noise_multiplier:.4f}, divided by the public constant "
+        f"noise with multiplier {event.noise_multiplier:.4f}, divided by the public constant "
         f"{training.expected_batch:g}. The noise is floating-point (its lowest bits are not covered by the "
         "proof), from a stream cipher keyed by the operating system.",
         "This epsilon covers everything that leaves a client: whoever sees it, the server, other clients or "
         "a reader of the model. Masks and rules come on top of it.",
-        f"Ledger: {terms.config.privacy.ledger or 'kept with this run, for clients are simulated'}; it lets "
-        f"this data reach epsilon {budget.cap:g} over all runs recorded in it.",
-        *terms.dataset.caveats,
     ]
 
 
@@ -140,17 +154,12 @@ def _split(config: Config, shape: Shape) -> str:
 
 
 def _robust_lines(terms: Terms) -> list[str]:
-    robust = terms.config.robust
-    guard = "The norm guard is off: an oversized update reaches the rule."
-    if robust.norm_guard:
-        guard = (
-            f"A group mean longer than {terms.encoding.norm_bound:.4g} cannot come from honest clients: it "
-            f"is excluded and uses up one of the f = {robust.max_malicious}; more of them abandon the round."
-        )
+    guard = _guard(terms)
     if terms.rule == "mean":
+        within = "ring" if terms.config.privacy.unit == "client" else "clip norm"
         return [
             f"Rule: mean{steps_text(terms.config)}. It bounds nothing against a malicious client within the "
-            "clip norm: one such client moves the model as far as the norm allows.",
+            f"{within}: one such client moves the model as far as that allows.",
             guard,
         ]
     lines = [
@@ -160,6 +169,23 @@ def _robust_lines(terms: Terms) -> list[str]:
     ]
     limit = at_the_limit(terms)
     return lines if limit is None else [*lines, limit]
+
+
+def _guard(terms: Terms) -> str:
+    robust, encoding = terms.config.robust, terms.encoding
+    if terms.config.privacy.unit == "client":
+        most = encoding.step * (1 << (encoding.ring_bits - 1))
+        return (
+            "Noise comes after the clip, so the length of a group mean proves nothing: the norm guard "
+            "excludes nobody and uses up none of f. Only the ring bounds blow-ups: no coordinate of a sum "
+            f"passes {most:.4g}{' before it is rotated back' if is_rotated(terms) else ''}."
+        )
+    if not robust.norm_guard:
+        return "The norm guard is off: an oversized update reaches the rule."
+    return (
+        f"A group mean longer than {encoding.norm_bound:.4g} cannot come from honest clients: it "
+        f"is excluded and uses up one of the f = {robust.max_malicious}; more of them abandon the round."
+    )
 
 
 def _dropout_lines(terms: Terms) -> list[str]:
@@ -197,8 +223,12 @@ def _percent(chance: float) -> str:
 def _cost_lines(terms: Terms) -> list[str]:
     traffic, encoding = terms.traffic, terms.encoding
     return [
-        f"{terms.dim:,} parameters of {encoding.bits} bits in a ring of {encoding.ring_bits} bits; overflow "
-        "is impossible for the declared clients, bits and weights.",
+        f"{terms.dim:,} parameters of {encoding.bits} bits in a ring of {encoding.ring_bits} bits; "
+        + (
+            "honest sums with their noise overflow it with probability at most 2^-40 per round."
+            if terms.config.privacy.unit == "client"
+            else "overflow is impossible for the declared clients, bits and weights."
+        ),
         f"Each client sends {traffic.up:,} bytes per round ({traffic.vector:,} of them the vector) and "
         f"receives {traffic.down:,}; the draw of groups comes on top, once per epoch."
         + ("" if traffic.measured_members == terms.config.largest_group else _OTHER_SIZE.format(traffic)),

@@ -25,16 +25,32 @@ def privacy_statement(terms: Terms, spent: float | None, private: bool = True) -
     relation = neighbouring_relation(terms.config)
     return (
         f"epsilon = {spent:.4f} at delta = {budget.delta:g} for the client that spent most, over all runs in "
-        f"its ledger (unit: one training example; neighbouring relation: {relation}; "
-        f"sampler: Poisson, rate {terms.config.training.sample_rate:g}; accountant: "
-        f"{budget.accountant.upper()})"
+        f"its ledger (unit: {_unit(terms.config)}; neighbouring relation: {relation}; "
+        f"sampler: {_sampler(terms.config)}; accountant: {budget.accountant.upper()})"
     )
 
 
 def neighbouring_relation(config: Config) -> str:
     """Which two data sets the promise compares."""
+    if config.privacy.unit == "client":
+        return (
+            "replace the update of one client by zeros (zero-out); that a client is on the roster and took "
+            "part is not hidden"
+        )
     if config.server.weights.kind == "examples":
         return (
             "replace one example of one client by a null example (zero-out), data-set sizes are not protected"
         )
     return "add or remove one example of one client"
+
+
+def _unit(config: Config) -> str:
+    if config.central_noise:
+        return "one client, against everybody but the trusted server"
+    return "one client" if config.privacy.unit == "client" else "one training example"
+
+
+def _sampler(config: Config) -> str:
+    if config.privacy.unit == "client":
+        return "none, full participation"
+    return f"Poisson, rate {config.training.sample_rate:g}"

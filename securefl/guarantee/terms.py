@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from securefl.config import Config
+from securefl.config.learning import ClientPrivacy
 from securefl.data import Dataset, partition
-from securefl.encoding import FixedPoint
+from securefl.encoding import Encoding, FixedPoint
 from securefl.errors import BudgetExceeded, ConfigError, LedgerUnusable
 from securefl.federation.rehearsal import Grouping, Traffic, rehearse
+from securefl.guarantee.noisy_sum import noisy_sum
 from securefl.privacy.accountant import epsilon, noise_multiplier_for
-from securefl.privacy.events import SampledGaussian
+from securefl.privacy.events import Event, SampledGaussian
 from securefl.privacy.ledger import Ledger
 from securefl.robust import OwnRule, rows_needed
 from securefl.training.shapes import ModelSpec, parameter_count
@@ -42,7 +44,7 @@ class Budget:
         accountant: `pld` or `rdp`.
     """
 
-    event: SampledGaussian
+    event: Event
     releases: int
     epsilon: float
     epsilon_rdp: float
@@ -71,11 +73,17 @@ class Terms:
     dataset: Dataset
     shares: tuple[NDArray[np.int64], ...]
     dim: int
-    encoding: FixedPoint
+    encoding: Encoding
     budget: Budget | None
     weights: dict[int, int]
     traffic: Traffic
     own_rule: OwnRule | None = None
+
+    @property
+    def gradient_noise(self) -> float | None:
+        """Noise of local DP-SGD as a multiple of its clip; None where gradients get none."""
+        event = None if self.budget is None else self.budget.event
+        return event.noise_multiplier if isinstance(event, SampledGaussian) else None
 
     @property
     def rule(self) -> str | OwnRule:
@@ -103,8 +111,9 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
     weights = client_weights(config, shares)
     if dim is None:
         dim = parameter_count(model_spec(config), dataset.shape, dataset.classes)
-    encoding = _encoding(config, weights, dim)
-    budget = _budget(config, dataset)
+    encoding, budget = _encoding(config, weights, dim), _budget(config, dataset)
+    if config.privacy.unit == "client":
+        encoding, budget = _client_level(config, config.privacy, dim)
     if budget is not None:
         _refuse_over_cap(config, dataset, budget, run)
     secagg = config.secure_aggregation
@@ -157,7 +166,7 @@ def client_weights(config: Config, shares: tuple[NDArray[np.int64], ...]) -> dic
     return {client: min(len(share), declared.cap) for client, share in enumerate(shares)}
 
 
-def _encoding(config: Config, weights: dict[int, int], dim: int) -> FixedPoint:
+def _encoding(config: Config, weights: dict[int, int], dim: int) -> Encoding:
     declared = config.server.weights
     return FixedPoint(
         clip_norm=config.secure_aggregation.clip_norm,
@@ -171,7 +180,7 @@ def _encoding(config: Config, weights: dict[int, int], dim: int) -> FixedPoint:
 
 def _budget(config: Config, dataset: Dataset) -> Budget | None:
     privacy, training = config.privacy, config.training
-    if privacy.unit == "none":
+    if privacy.unit != "example":
         return None
     examples = len(dataset.train)
     if privacy.delta >= 1.0 / examples:
@@ -198,6 +207,13 @@ def _budget(config: Config, dataset: Dataset) -> Budget | None:
         cap=privacy.cap,
         accountant=privacy.accountant,
     )
+
+
+def _client_level(config: Config, privacy: ClientPrivacy, dim: int) -> tuple[Encoding, Budget]:
+    encoding, event = noisy_sum(config, privacy, dim)
+    releases = config.server.rounds + privacy.spare_releases
+    spent = epsilon(((event, releases),), privacy.delta, privacy.accountant)
+    return encoding, Budget(event, releases, spent, spent, privacy.delta, privacy.cap, privacy.accountant)
 
 
 def _refuse_over_cap(config: Config, dataset: Dataset, budget: Budget, run: str | None) -> None:

@@ -8,6 +8,8 @@ Rules kept here:
   the PLD's own rounding.
   Gaussian DP's approximation falls below the tight value and is not offered.
 - Releases at a sample rate of 1 are plain Gaussians and claim no amplification.
+- Sums of discrete Gaussian shares have a published Renyi bound and no loss distribution: RDP only.
+- Spendings of two units are not added up: what protects a client does not cost an example the same.
 - dp-accounting, the only outside door of this package, is imported on first use.
 
 What this file does NOT do: check that a mechanism does what its event says (`noise`, and the tests of
@@ -20,12 +22,13 @@ and Zhang 2019, "Renyi DP of the Sampled Gaussian Mechanism".
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Protocol
 
 from securefl.errors import BudgetExceeded, ConfigError, PrivacyError
-from securefl.privacy.events import Releases, SampledGaussian, releases, total
+from securefl.privacy.concentrated import rho
+from securefl.privacy.events import DistributedDiscreteGaussian, Releases, SampledGaussian, releases, total
 
 METHODS = ("pld", "rdp")
 DISCRETISATION = 1e-3
@@ -33,6 +36,9 @@ DISCRETISATION = 1e-3
 
 _RDP_ORDERS = (*(quarter / 4 for quarter in range(8, 41)), *range(11, 65), 128, 256, 512, 1024)
 """No order below 2: dp-accounting's series for it does not converge at large sample rates."""
+
+_ZCDP_ORDERS = tuple(1.0 + 2.0 ** (eighth / 8) for eighth in range(-48, 105))
+"""From 1.02 to 8193: the best order of rho-zCDP is 1 + sqrt(log(1 / delta) / rho), to within a percent."""
 
 SMALLEST_DELTA = 1e-12
 """The PLD truncates tails at 1e-15 and counts them as lost, so a smaller delta would be drowned in them."""
@@ -52,15 +58,15 @@ class _LossDistribution(Protocol):
 def epsilon(spent: Releases, delta: float, method: str = "pld") -> float:
     """The epsilon at which all of `spent` together is (epsilon, delta)-differentially private.
 
-    Guarantee: an upper bound for adding or removing one example, never below the true epsilon by
+    Guarantee: an upper bound under the events' own neighbouring relation, never below the true epsilon by
     more than floating-point error; 0 for no releases; non-decreasing in every count.
 
     Args:
-        method: `pld` (tight) or `rdp` (looser).
+        method: `pld` (tight) or `rdp` (looser; the only one for sums of discrete Gaussian shares).
 
     Raises:
         ConfigError: `delta` or `method` is not usable.
-        PrivacyError: an event of unknown kind.
+        PrivacyError: an event of unknown kind, or events of two units.
 
     Example:
         >>> round(epsilon(((SampledGaussian(1.0, 1.0, 1), 1),), delta=1e-5), 2)
@@ -71,7 +77,12 @@ def epsilon(spent: Releases, delta: float, method: str = "pld") -> float:
         raise ConfigError(
             f"unknown accountant {method!r}; expected one of {', '.join(METHODS)}", "privacy.accountant"
         )
-    steps = _steps_by_mechanism(releases(spent))
+    shared = [(one, count) for one, count in releases(spent) if isinstance(one, DistributedDiscreteGaussian)]
+    sampled = [(one, count) for one, count in releases(spent) if isinstance(one, SampledGaussian)]
+    if shared:
+        _require_accountable(bool(sampled), method)
+        return _zcdp_epsilon(math.fsum(rho(one) * count for one, count in shared), float(delta))
+    steps = _steps_by_mechanism(sampled)
     if not steps:
         return 0.0
     return _pld_epsilon(steps, float(delta)) if method == "pld" else _rdp_epsilon(steps, float(delta))
@@ -87,7 +98,8 @@ def cross_checked_epsilon(spent: Releases, delta: float) -> float:
         PrivacyError: the two disagree, so neither is to be trusted.
     """
     tight, loose = epsilon(spent, delta, "pld"), epsilon(spent, delta, "rdp")
-    slack = DISCRETISATION * sum(event.steps * count for event, count in spent)
+    steps = (one.steps * count for one, count in spent if isinstance(one, SampledGaussian))
+    slack = DISCRETISATION * sum(steps)
     if loose < tight - slack:
         raise PrivacyError(
             f"the accountants disagree: RDP gives {loose:.6g}, below the tight PLD value {tight:.6g} at "
@@ -144,7 +156,7 @@ def _solve_noise(target: float, delta: float, rate: float, steps: int, prior: Re
     # About what one epsilon-4 run of so many steps needs: from far below it the first probes would cost
     # gigabytes. A power of two, so that the bracket, and with it the result, is that of a start at 1.
     start = 2.0 ** max(0, math.floor(math.log2(rate * math.sqrt(steps))))
-    noise = _smallest_within(spent_with, target, start)
+    noise = smallest_within(spent_with, target, start)
     if noise is None:
         raise BudgetExceeded(
             f"no noise multiplier up to {_NOISE_CEILING:g} keeps {steps} steps within epsilon {target:g} at "
@@ -154,8 +166,11 @@ def _solve_noise(target: float, delta: float, rate: float, steps: int, prior: Re
     return noise
 
 
-def _smallest_within(spent_with: Callable[[float], float], target: float, start: float) -> float | None:
-    """The root of a decreasing function, from the side that keeps the promise, in log-log scale."""
+def smallest_within(spent_with: Callable[[float], float], target: float, start: float) -> float | None:
+    """The smallest noise multiplier, rounded up to 5 digits, that spends at most `target`; None for none.
+
+    It is the root of a decreasing function, from the side that keeps the promise, in log-log scale.
+    """
     low, high = start / 2, start
     while spent_with(high) > target:
         low, high = high, high * 2
@@ -205,7 +220,7 @@ def _rounded_up(noise: float) -> float:
     return max(rounded, _NOISE_FLOOR)
 
 
-def _steps_by_mechanism(spent: Releases) -> tuple[tuple[float, float, int], ...]:
+def _steps_by_mechanism(spent: Iterable[tuple[SampledGaussian, int]]) -> tuple[tuple[float, float, int], ...]:
     """(noise multiplier, sample rate, steps), steps summed over releases: all that epsilon depends on."""
     steps: dict[tuple[float, float], int] = {}
     for event, count in spent:
@@ -253,6 +268,29 @@ def _rdp_epsilon(steps: tuple[tuple[float, float, int], ...], delta: float) -> f
         gaussian = dp_accounting.GaussianDpEvent(noise)
         accountant.compose(dp_accounting.PoissonSampledDpEvent(rate, gaussian), number)
     return float(accountant.get_epsilon(delta))
+
+
+@lru_cache(maxsize=4096)
+def _zcdp_epsilon(total_rho: float, delta: float) -> float:
+    import dp_accounting
+    from dp_accounting.rdp import RdpAccountant
+
+    accountant = RdpAccountant(orders=_ZCDP_ORDERS)
+    accountant.compose(dp_accounting.ZCDpEvent(total_rho))
+    return float(accountant.get_epsilon(delta))
+
+
+def _require_accountable(two_units: bool, method: str) -> None:
+    if two_units:
+        raise PrivacyError(
+            "releases that protect examples and releases that protect clients cannot be added up to one "
+            "epsilon; keep a ledger of its own for each unit (privacy.ledger)"
+        )
+    if method != "rdp":
+        raise PrivacyError(
+            "sums of discrete Gaussian shares have a published Renyi bound and no loss distribution, got "
+            f"{method!r}; use accountant rdp"
+        )
 
 
 def _require_delta(delta: float) -> None:

@@ -29,7 +29,7 @@ from securefl.privacy import answers, records
 from securefl.privacy.answers import StoredAnswer
 from securefl.privacy.chain import DONE, INTENT, Record, checked
 from securefl.privacy.database import Database, open_database
-from securefl.privacy.events import Releases, SampledGaussian, event_text, releases, total, worst
+from securefl.privacy.events import Event, Releases, event_text, releases, total, worst
 from securefl.privacy.spending import Spending, require_within
 
 _SCHEMA = (*records.SCHEMA, *answers.SCHEMA)
@@ -53,7 +53,7 @@ class Release:
     client: int
     round: int
     attempt: int
-    event: SampledGaussian
+    event: Event
 
 
 class Ledger:
@@ -61,6 +61,7 @@ class Ledger:
 
     Example:
         >>> import tempfile
+        >>> from securefl.privacy.events import SampledGaussian
         >>> event = SampledGaussian(1.7, 0.2, 5)
         >>> with tempfile.TemporaryDirectory() as folder, Ledger.open(f"{folder}/ledger.sqlite") as ledger:
         ...     ledger.intend(Release("c0ffee", "run-1", 3, round=1, attempt=0, event=event))
@@ -187,7 +188,7 @@ class Ledger:
         source: str,
         run: str,
         client: int,
-        event: SampledGaussian,
+        event: Event,
         cap: float,
         delta: float,
         method: str = "pld",
@@ -221,7 +222,7 @@ class Ledger:
         self,
         source: str,
         run: str,
-        event: SampledGaussian,
+        event: Event,
         count: int,
         cap: float,
         delta: float,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from securefl.errors import BudgetExceeded
 from securefl.privacy.accountant import epsilon
 from securefl.privacy.chain import INTENT, Record
-from securefl.privacy.events import Releases, SampledGaussian, event_from_text, releases, total, worst
+from securefl.privacy.events import Event, Releases, event_from_text, releases, total, worst
 
 ReleaseKey = tuple[str, int, int, int]
 """(run, client, round, attempt): what can be charged once."""
@@ -33,7 +33,7 @@ class Spending:
         self.head = head
         self.intents: dict[ReleaseKey, Record] = {}
         self.done: set[ReleaseKey] = set()
-        self._counts: dict[str, dict[str, dict[int, dict[SampledGaussian, int]]]] = {}
+        self._counts: dict[str, dict[str, dict[int, dict[Event, int]]]] = {}
 
     def absorb(self, record: Record) -> None:
         """Adds the next record, already checked to be the next."""

@@ -7,7 +7,8 @@ import pytest
 
 from securefl.attacks import lie
 from securefl.crypto import Stream
-from securefl.encoding import FixedPoint
+from securefl.encoding import FixedPoint, NoisyFixedPoint
+from securefl.privacy.discrete import DiscreteGaussian
 
 DIM = 3
 STREAM = bytes(32)
@@ -46,6 +47,26 @@ def test_knowing_the_others_an_attacker_uses_the_whole_ring_and_still_does_not_w
     honest = [codec.encode(others / 2 / np.sqrt(DIM), Stream(STREAM)) for _ in range(2)]
     sent = lie.encode(codec, np.full(DIM, 1e9), 1, Stream(STREAM), others / np.sqrt(DIM))
     assert (decoded(codec, sent, *honest) * 3 > 2.0).all(), "beyond what three honest clients could reach"
+
+
+@pytest.mark.parametrize("rotation", [None, bytes(32)])
+def test_beside_honest_noise_a_vector_arrives_as_it_is_and_a_huge_one_does_not_wrap(
+    rotation: bytes | None,
+) -> None:
+    codec = NoisyFixedPoint(1.0, 16, DIM, 3, DiscreteGaussian(100.0), rotation)
+    honest = [codec.encode(np.zeros(DIM), Stream(STREAM)) for _ in range(2)]
+    wanted = np.array([0.9, -0.9, 0.8])
+    sent = lie.encode(codec, wanted, 1, Stream(STREAM))
+    mean, _ = codec.decode(sent + honest[0] + honest[1], 3)
+    assert np.abs(mean * 3 - wanted).max() <= codec.step * (2 * codec.reach + 1)
+    huge = lie.encode(codec, np.array([1e9, -1e9, np.inf]), 1, Stream(STREAM))
+    words = (huge + honest[0] + honest[1]).astype(codec.dtype)
+    if rotation is None:
+        assert np.sign(codec.decode(words, 3)[0]).tolist() == [1.0, -1.0, 1.0], (
+            "a sum that wrapped has other signs"
+        )
+    else:
+        assert np.linalg.norm(codec.decode(words, 3)[0]) * 3 > 1.0, "longer than three honest ones"
 
 
 def test_a_claimed_weight_scales_the_vector_and_travels_with_it() -> None:

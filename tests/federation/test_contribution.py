@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pytest
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from securefl.crypto import SeededRandomness
 from securefl.crypto.randomness import Stream
 from securefl.data import Examples
-from securefl.encoding import FixedPoint, clip_to_norm
+from securefl.encoding import FixedPoint, NoisyFixedPoint, clip_to_norm
 from securefl.errors import DataError
 from securefl.federation import LocalUpdate, Stopwatch
+from securefl.privacy.discrete import DiscreteGaussian
 
 DIM = 4
 START = np.array([1.0, -2.0, 0.5, 0.0], dtype=np.float32)
@@ -82,6 +83,27 @@ def test_an_update_that_is_not_finite_never_becomes_words(broken: float) -> None
     update = np.array([0.1, broken, 0.0, 0.0])
     with pytest.raises(DataError, match="finite"):
         contribution(Fixed(update))(START.tobytes(), 1)
+
+
+@dataclass
+class Diverging:
+    """A trainer that gives up on the data it has."""
+
+    def train(
+        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
+    ) -> NDArray[np.float64]:
+        raise DataError("training diverged")
+
+
+def test_a_client_whose_training_fails_is_silent_only_where_no_noise_covers_it() -> None:
+    failing = replace(contribution(Fixed(np.zeros(DIM))), trainer=Diverging())
+    with pytest.raises(DataError, match="diverged"):
+        failing(START.tobytes(), 1)
+    noisy = NoisyFixedPoint(1.0, 16, DIM, 3, DiscreteGaussian(50.0))
+    nothing = replace(contribution(Fixed(np.zeros(DIM))), encoding=noisy)
+    assert (
+        replace(failing, encoding=noisy)(START.tobytes(), 1).tolist() == nothing(START.tobytes(), 1).tolist()
+    )
 
 
 def test_an_update_can_only_leave_as_ring_words() -> None:

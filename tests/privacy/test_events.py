@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from securefl.errors import PrivacyError
-from securefl.privacy.events import SampledGaussian, event_from_text, event_text, releases, total, worst
+from securefl.privacy.events import (
+    DistributedDiscreteGaussian,
+    Event,
+    SampledGaussian,
+    event_from_text,
+    event_text,
+    releases,
+    total,
+    worst,
+)
 
+SHARED = DistributedDiscreteGaussian(sigma=40.0, shares=3, squared_sensitivity=10_000, length=650)
 events = st.builds(
     SampledGaussian,
     noise_multiplier=st.floats(1e-3, 1e6),
     sample_rate=st.floats(1e-6, 1.0),
     steps=st.integers(1, 10_000),
+) | st.builds(
+    DistributedDiscreteGaussian,
+    sigma=st.floats(0.5, 1e7),
+    shares=st.integers(1, 10_000),
+    squared_sensitivity=st.integers(1, 2**62),
+    length=st.integers(1, 2**40),
 )
 few_events = st.sampled_from(
-    [SampledGaussian(1.0, 0.2, 5), SampledGaussian(1.0, 0.2, 6), SampledGaussian(2.0, 1, 1)]
+    [SampledGaussian(1.0, 0.2, 5), SampledGaussian(1.0, 0.2, 6), SampledGaussian(2.0, 1, 1), SHARED]
 )
 pairs = st.lists(st.tuples(few_events, st.integers(0, 9)), max_size=6)
 
 
 @given(events)
-def test_the_text_of_an_event_gives_back_the_same_event(event: SampledGaussian) -> None:
+def test_the_text_of_an_event_gives_back_the_same_event(event: Event) -> None:
     assert event_from_text(event_text(event)) == event
 
 
@@ -52,6 +68,19 @@ def test_a_number_of_steps_that_is_none_is_refused(steps: int) -> None:
         SampledGaussian(1.0, 0.2, steps)
 
 
+@pytest.mark.parametrize("sigma", [0.0, 0.49, -1.0, math.inf, math.nan, True])
+def test_a_share_of_noise_below_half_a_step_is_refused(sigma: float) -> None:
+    with pytest.raises(PrivacyError, match="sigma"):
+        DistributedDiscreteGaussian(sigma, 3, 100, 10)
+
+
+@pytest.mark.parametrize("field", ["shares", "squared_sensitivity", "length"])
+@pytest.mark.parametrize("value", [0, -1, 2.0, True])
+def test_shares_sensitivity_and_length_are_whole_numbers_above_zero(field: str, value: int) -> None:
+    with pytest.raises(PrivacyError, match=field):
+        replace(SHARED, **{field: value})
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -61,6 +90,9 @@ def test_a_number_of_steps_that_is_none_is_refused(steps: int) -> None:
         '{"kind":"sampled_gaussian","noise_multiplier":"1.0","sample_rate":0.2,"steps":5}',
         '{"kind": "sampled_gaussian", "noise_multiplier": 1.0, "sample_rate": 0.2, "steps": 5}',
         '{"noise_multiplier":1.0,"sample_rate":0.2,"steps":5}',
+        '{"kind":"distributed_discrete_gaussian","sigma":40.0,"shares":3,"squared_sensitivity":100}',
+        '{"kind":"distributed_discrete_gaussian","noise_multiplier":1.0,"sample_rate":0.2,"steps":5}',
+        '{"kind":["sampled_gaussian"]}',
         "[]",
         "not json",
         "",
@@ -87,9 +119,7 @@ def test_a_count_that_is_none_is_refused(count: int) -> None:
 
 
 @given(pairs, st.randoms())
-def test_releases_are_the_same_in_any_order_and_grouping(
-    some: list[tuple[SampledGaussian, int]], random
-) -> None:
+def test_releases_are_the_same_in_any_order_and_grouping(some: list[tuple[Event, int]], random) -> None:
     shuffled = list(some)
     random.shuffle(shuffled)
     assert releases(some) == releases(shuffled) == total(*(releases([pair]) for pair in shuffled))
@@ -97,7 +127,7 @@ def test_releases_are_the_same_in_any_order_and_grouping(
 
 @given(pairs, pairs)
 def test_the_worst_of_two_spendings_covers_each_and_is_covered_by_their_total(
-    left: list[tuple[SampledGaussian, int]], right: list[tuple[SampledGaussian, int]]
+    left: list[tuple[Event, int]], right: list[tuple[Event, int]]
 ) -> None:
     one, two = releases(left), releases(right)
     both, summed = dict(worst([one, two])), dict(total(one, two))

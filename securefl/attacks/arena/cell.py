@@ -167,7 +167,7 @@ class _Play:
 def _open_run(playing: _Play) -> tuple[State, int]:
     terms, config, cell = playing.terms, playing.terms.config, playing.cell
     learner, initial = build_learner(terms)
-    setting = build_setting(terms, enrol(config.clients, playing.source).roster, "arena")
+    setting = build_setting(terms, enrol(config.clients, playing.source).roster, "arena", playing.source)
     stopwatch = Stopwatch()
     honest = {
         client: playing.remember(local_update(terms, client, playing.source, learner, stopwatch))

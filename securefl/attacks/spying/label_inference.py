@@ -18,7 +18,7 @@ import numpy as np
 from securefl.attacks.capability import Capability
 from securefl.attacks.spying.loot import Loot, Words, words_of
 from securefl.attacks.spying.spy import Spy
-from securefl.encoding import FixedPoint
+from securefl.encoding import Encoding
 from securefl.secagg import Step
 
 _SOURCE = "Zhao, Mopuri and Bilen 2020; Wainakh et al. 2022"
@@ -46,7 +46,7 @@ def label_from_sum() -> Spy:
     return Spy("label_from_sum", frozenset({Capability.SEES_WIRE}), "label", _SOURCE, spy)
 
 
-def favoured(words: Words, encoding: FixedPoint, classes: int) -> int:
+def favoured(words: Words, encoding: Encoding, classes: int) -> int:
     """The class whose output bias the words move up most. Shapes: words (encoding.length,).
 
     Example:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from securefl.attacks.spying.tape import GroupTape, Tape
-from securefl.encoding import FixedPoint
+from securefl.encoding import Encoding
 from securefl.encoding.packing import unpack
 from securefl.errors import ProtocolError
 from securefl.secagg import Roster, Step
@@ -40,7 +40,7 @@ class Loot:
 
     groups: tuple[GroupTape, ...]
     roster: Roster
-    encoding: FixedPoint
+    encoding: Encoding
     classes: int
     colluders: frozenset[int] = frozenset()
 
@@ -69,7 +69,7 @@ class Loot:
 def loot_of(
     tape: Tape,
     roster: Roster,
-    encoding: FixedPoint,
+    encoding: Encoding,
     classes: int,
     collude: Callable[[Terms], tuple[int, ...]],
 ) -> Loot:

@@ -34,7 +34,7 @@ def test_open_rounds_give_the_bits_of_the_real_process(small: Make) -> None:
             real, _ = process.next(real)
         groups = real.draw.groups
     learner, initial = build_learner(terms)
-    setting = build_setting(terms, enrol(config.clients, source).roster, "test")
+    setting = build_setting(terms, enrol(config.clients, source).roster, "test", source)
     parties = {id: local_update(terms, id, source, learner, Stopwatch()) for id in range(config.clients)}
     state = open_state(setting, initial, groups)
     for _ in range(3):
