@@ -19,6 +19,7 @@ from securefl.privacy.events import (
     total,
     worst,
 )
+from securefl.privacy.expenses import Expense, epsilon_by_source, expenses
 from securefl.privacy.ledger import Ledger, Release
 from securefl.privacy.noise import gaussian, poisson_sample
 from securefl.privacy.planning import BudgetRow, around_noise, around_rate, around_rounds, budget_table
@@ -26,6 +27,7 @@ from securefl.privacy.planning import BudgetRow, around_noise, around_rate, arou
 __all__ = [
     "METHODS",
     "BudgetRow",
+    "Expense",
     "Ledger",
     "Record",
     "Release",
@@ -38,8 +40,10 @@ __all__ = [
     "budget_table",
     "cross_checked_epsilon",
     "epsilon",
+    "epsilon_by_source",
     "event_from_text",
     "event_text",
+    "expenses",
     "gaussian",
     "noise_multiplier_for",
     "poisson_sample",
