@@ -400,7 +400,8 @@ def test_a_folder_whose_ledger_has_charges_and_whose_manifest_is_gone_does_not_b
     config, out = tmp_path / "config.yaml", tmp_path / "run"
     config.write_text(configuration.dump(small("server.rounds=2")))
     assert play(out, 5, config) == -9
-    (out / folder.MANIFEST).unlink()
+    for name in (folder.MANIFEST, folder.METRICS, folder.ROUNDS):
+        (out / name).unlink()
     with pytest.raises(RunDirectoryError, match=r"ledger with charges and no manifest\.json"):
         runs.resume(out, randomness=SeededRandomness(SEED))
 

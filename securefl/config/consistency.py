@@ -39,6 +39,7 @@ def check(config: Config) -> None:
     _check_data(config.data)
     ModelSpec(config.model.kind, config.model.hidden, config.model.channels)
     _check_budget(config)
+    _check_pinned_head(config)
     _check_cohort(config)
     _check_groups(config)
     check_robust(config)
@@ -104,6 +105,15 @@ def _check_budget(config: Config) -> None:
             f"{config.training.local_steps:,} x ({config.server.rounds:,} + {privacy.spare_releases:,}) = "
             f"{steps:,}; plan fewer steps or rounds",
             "training.local_steps",
+        )
+
+
+def _check_pinned_head(config: Config) -> None:
+    if config.privacy.ledger_head is not None and config.privacy.ledger is None:
+        raise ConfigError(
+            "expected privacy.ledger beside it, the shared file that must contain this head, got none; name "
+            "the file, or leave the head out: a run's own ledger is new",
+            "privacy.ledger_head",
         )
 
 

@@ -135,6 +135,15 @@ class ExamplePrivacy(Section):
             "ledger.sqlite",
         ),
     ] = None
+    ledger_head: Annotated[
+        str | None,
+        Field(pattern=r"^[0-9a-f]{64}$"),
+        doc(
+            "Head that the shared ledger must contain, as `securefl ledger head` printed it after an earlier "
+            "run; an older copy of the file is then refused.",
+            "5eed" * 16,
+        ),
+    ] = None
     accountant: Annotated[Literal["pld", "rdp"], doc("pld is tight; rdp is a looser cross-check.", "pld")] = (
         "pld"
     )
@@ -168,6 +177,10 @@ class NoPrivacy(Section):
     @property
     def ledger(self) -> None:
         """Nothing is charged, so nothing is shared."""
+
+    @property
+    def ledger_head(self) -> None:
+        """Nothing is charged, so nothing is pinned."""
 
     @property
     def cap(self) -> float:
