@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -24,6 +25,7 @@ from securefl import build
 from securefl import config as configuration
 from securefl import run as runs
 from securefl import run_directory as folder
+from securefl.errors import LedgerError, RunDirectoryError
 from securefl.federation import client
 from securefl.federation.client import Answers, Party
 from securefl.guarantee import settle
@@ -33,6 +35,8 @@ from securefl.transport import in_process
 
 CONFIG, LOG = configuration.load(sys.argv[1]), Path(sys.argv[2])
 POLL_SECONDS = 0.0005
+NO_SPACE = 3
+"""Exit code of a child that was refused space and said so in a typed error."""
 
 
 class Points:
@@ -100,10 +104,15 @@ def play(out: Path) -> None:
         runs.run(CONFIG, out)
 
 
-def child(out: Path, fatal: int, tell: int) -> int:
+def child(out: Path, fatal: int, file_bytes: int, tell: int) -> int:
     POINT.fatal = fatal
+    if file_bytes:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     try:
         play(out)
+    except (LedgerError, RunDirectoryError) as error:
+        print(error, file=sys.stderr)
+        return NO_SPACE
     except BaseException:
         traceback.print_exc()
         return 1
@@ -115,7 +124,8 @@ def raise_one(order: Mapping[str, object]) -> dict[str, int]:
     listen, tell = os.pipe()
     born = os.fork()
     if born == 0:
-        os._exit(child(Path(str(order["out"])), int(str(order["point"])), tell))
+        point, file_bytes = int(str(order["point"])), int(str(order["file_bytes"]))
+        os._exit(child(Path(str(order["out"])), point, file_bytes, tell))
     os.close(tell)
     end = time.monotonic() + float(str(order["seconds"]))
     while (ended := os.waitpid(born, os.WNOHANG))[0] == 0:

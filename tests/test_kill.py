@@ -132,6 +132,8 @@ def test_ten_kills_at_arbitrary_moments_change_neither_model_nor_charges_nor_rec
 
 NURSERY = Path(__file__).with_name("kill_nursery.py")
 NEVER = 600.0  # seconds
+NO_SPACE = 3
+"""Exit code of the nursery's children that were refused space and said so in a typed error."""
 
 
 class Nursery:
@@ -146,12 +148,15 @@ class Nursery:
 
     def play(self, out: Path, *, seconds: float = NEVER, point: int = 0) -> tuple[bool, int]:
         """Plays on in `out`, killed after so many seconds or at a point: whether it ended, points passed."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"out": str(out), "seconds": seconds, "point": point}) + "\n")
-        self._process.stdin.flush()
-        found = self._read()
+        found = self.order(out=str(out), seconds=seconds, point=point, file_bytes=0)
         assert found["signal"] in (0, signal.SIGKILL) and found["exit"] == 0, "see the traceback on stderr"
         return found["signal"] == 0, int(str(found["points"]))
+
+    def order(self, **words: object) -> dict[str, object]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(words) + "\n")
+        self._process.stdin.flush()
+        return self._read()
 
     def close(self) -> None:
         self._process.communicate(timeout=60)
@@ -246,6 +251,19 @@ def test_kills_of_a_private_run_leave_all_that_was_released_charged_and_answered
     for point in random.sample(range(1, last), 1):
         assert play_through(nursery, tmp_path / f"point{point}", at_points(point), 1) == 1, point
     assert hit >= 1
+
+
+def test_a_run_that_finds_no_more_space_stops_with_a_typed_error_and_loses_nothing(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    # The ledger grows with the steps of a round: the first limit stops it in the draw, the others later.
+    for file_bytes in (60_000, 100_000, 140_000):
+        found = nursery.order(out=str(out), seconds=NEVER, point=0, file_bytes=file_bytes)
+        assert (found["signal"], found["exit"]) == (0, NO_SPACE)
+        require_all_released_is_charged_once(out, nursery.log)
+    assert nursery.play(out)[0]
+    require_finished(out, nursery.log, 3)
 
 
 @pytest.mark.slow
