@@ -120,18 +120,17 @@ def child(out: Path, fatal: int, file_bytes: int, tell: int) -> int:
     return 0
 
 
-def raise_one(order: Mapping[str, object]) -> dict[str, int]:
+def raise_one(order: Mapping[str, object]) -> dict[str, float]:
     listen, tell = os.pipe()
     born = os.fork()
     if born == 0:
         point, file_bytes = int(str(order["point"])), int(str(order["file_bytes"]))
         os._exit(child(Path(str(order["out"])), point, file_bytes, tell))
     os.close(tell)
-    end = time.monotonic() + float(str(order["seconds"]))
-    while (ended := os.waitpid(born, os.WNOHANG))[0] == 0:
-        if time.monotonic() > end:
+    while (ended := os.wait4(born, os.WNOHANG))[0] == 0:
+        if time.clock_gettime(cpu_clock(born)) > float(str(order["seconds"])):
             os.kill(born, signal.SIGKILL)
-            ended = os.waitpid(born, 0)
+            ended = os.wait4(born, 0)
             break
         time.sleep(POLL_SECONDS)
     said = os.read(listen, 64)
@@ -140,7 +139,15 @@ def raise_one(order: Mapping[str, object]) -> dict[str, int]:
         "signal": os.WTERMSIG(ended[1]) if os.WIFSIGNALED(ended[1]) else 0,
         "exit": os.WEXITSTATUS(ended[1]) if os.WIFEXITED(ended[1]) else 0,
         "points": int(said or 0),
+        "seconds": ended[2].ru_utime + ended[2].ru_stime,
     }
+
+
+def cpu_clock(process: int) -> int:
+    """The clock of another process's CPU time, as Linux numbers it (clock_getcpuclockid): a busy machine that
+    starves the child does not move the moment of its death.
+    """
+    return (~process << 3) | 2
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -131,9 +132,17 @@ def test_ten_kills_at_arbitrary_moments_change_neither_model_nor_charges_nor_rec
 
 
 NURSERY = Path(__file__).with_name("kill_nursery.py")
-NEVER = 600.0  # seconds
+NEVER = 600.0  # CPU seconds
 NO_SPACE = 3
 """Exit code of the nursery's children that were refused space and said so in a typed error."""
+
+
+class Played(NamedTuple):
+    """Whether a run ended, the points that it then had passed, and its CPU seconds."""
+
+    ended: bool
+    points: int
+    seconds: float
 
 
 class Nursery:
@@ -146,11 +155,11 @@ class Nursery:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._read() == {"ready": True}
 
-    def play(self, out: Path, *, seconds: float = NEVER, point: int = 0) -> tuple[bool, int]:
-        """Plays on in `out`, killed after so many seconds or at a point: whether it ended, points passed."""
+    def play(self, out: Path, *, seconds: float = NEVER, point: int = 0) -> Played:
+        """Plays on in `out`, killed after so many CPU seconds or at a point."""
         found = self.order(out=str(out), seconds=seconds, point=point, file_bytes=0)
         assert found["signal"] in (0, signal.SIGKILL) and found["exit"] == 0, "see the traceback on stderr"
-        return found["signal"] == 0, int(str(found["points"]))
+        return Played(found["signal"] == 0, int(str(found["points"])), float(str(found["seconds"])))
 
     def order(self, **words: object) -> dict[str, object]:
         assert self._process.stdin is not None
@@ -224,16 +233,16 @@ def play_through(nursery: Nursery, out: Path, kills: Iterator[dict[str, float]],
     nursery.log.unlink(missing_ok=True)
     hit, ended = 0, False
     while not ended:
-        ended, _ = nursery.play(out, **(next(kills) if hit < most else {}))  # type: ignore[arg-type]
+        ended = nursery.play(out, **(next(kills) if hit < most else {})).ended  # type: ignore[arg-type]
         require_all_released_is_charged_once(out, nursery.log)
         hit += not ended
     require_finished(out, nursery.log, 3)
     return hit
 
 
-def moments(draws: random.Random) -> Iterator[dict[str, float]]:
+def moments(latest: float) -> Iterator[dict[str, float]]:
     while True:
-        yield {"seconds": draws.uniform(0.0, 0.4)}
+        yield {"seconds": random.uniform(0.0, latest)}
 
 
 def at_points(*numbers: int) -> Iterator[dict[str, float]]:
@@ -245,10 +254,10 @@ def test_kills_of_a_private_run_leave_all_that_was_released_charged_and_answered
     nursery: Nursery, tmp_path: Path
 ) -> None:
     # Other moments and points every time; a failure shows which.
-    _, last = nursery.play(tmp_path / "whole")
+    whole = nursery.play(tmp_path / "whole")
     require_finished(tmp_path / "whole", nursery.log, 3)
-    hit = play_through(nursery, tmp_path / "moments", moments(random.Random()), 3)
-    for point in random.sample(range(1, last), 1):
+    hit = play_through(nursery, tmp_path / "moments", moments(whole.seconds), 3)
+    for point in random.sample(range(1, whole.points), 1):
         assert play_through(nursery, tmp_path / f"point{point}", at_points(point), 1) == 1, point
     assert hit >= 1
 
@@ -262,7 +271,7 @@ def test_a_run_that_finds_no_more_space_stops_with_a_typed_error_and_loses_nothi
         found = nursery.order(out=str(out), seconds=NEVER, point=0, file_bytes=file_bytes)
         assert (found["signal"], found["exit"]) == (0, NO_SPACE)
         require_all_released_is_charged_once(out, nursery.log)
-    assert nursery.play(out)[0]
+    assert nursery.play(out).ended
     require_finished(out, nursery.log, 3)
 
 
@@ -271,8 +280,8 @@ def test_a_run_that_finds_no_more_space_stops_with_a_typed_error_and_loses_nothi
 def test_a_kill_at_every_instrumented_point_loses_and_repeats_nothing(
     nursery: Nursery, tmp_path: Path
 ) -> None:
-    ended, last = nursery.play(tmp_path / "whole")
-    assert ended and last > 100
+    last = nursery.play(tmp_path / "whole").points
+    assert last > 100
     hit = sum(
         play_through(nursery, tmp_path / f"point{point}", at_points(point), 1) for point in range(1, last)
     )
@@ -283,8 +292,9 @@ def test_a_kill_at_every_instrumented_point_loses_and_repeats_nothing(
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_thousand_kills_at_random_times_lose_and_repeat_nothing(nursery: Nursery, tmp_path: Path) -> None:
-    draws, hit, played = random.Random(), 0, 0
+    # Half of a run's time, so that most runs take several kills.
+    latest, hit, played = nursery.play(tmp_path / "whole").seconds / 2, 0, 0
     while hit < 1000:
         played += 1
-        hit += play_through(nursery, tmp_path / f"run{played}", moments(draws), 1000 - hit)
+        hit += play_through(nursery, tmp_path / f"run{played}", moments(latest), 1000 - hit)
     print(f"{hit} kills over {played} runs")
