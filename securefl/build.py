@@ -243,8 +243,13 @@ def assemble(
     ledger: Path | None = None,
     run: str | None = None,
     enrolment: Enrolment | None = None,
+    create: bool = True,
 ) -> Process:
-    """Builds the process of settled terms; arguments as for `build_federated_averaging`."""
+    """Builds the process of settled terms; arguments as for `build_federated_averaging`.
+
+    Args:
+        create: make the ledger where there is none; False for a run that has begun with one.
+    """
     source = randomness or SystemRandomness()
     refuse_unfit(terms.config, source, clients, model)
     run = run or uuid.uuid4().hex
@@ -252,7 +257,7 @@ def assemble(
     closing = ExitStack()
     try:
         path = ledger_path(terms.config, ledger, closing)
-        store = closing.enter_context(Ledger.open(path, private=source.private, run=run))
+        store = closing.enter_context(Ledger.open(path, create=create, private=source.private, run=run))
         if terms.budget is not None:
             check_ledger(store, terms.dataset, terms.budget, run)
         return _process(terms, source, store, path, run, clients, model, enrolment, closing)

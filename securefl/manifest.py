@@ -34,22 +34,29 @@ class Facts(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What resuming and loading need of a manifest; more than these keys is fine."""
+    """What resuming and loading need of a manifest; more than these keys is fine.
+
+    Attributes:
+        ledger_head: digest of the ledger's last record when the run began; None in manifests that are older
+            than this key.
+    """
 
     run_id: str
     randomness: str
     config_digest: str
     ledger: str | None
+    ledger_head: str | None = None
     data: Facts
 
 
-def describe(terms: Terms, run_id: str, source: Randomness) -> dict[str, object]:
-    """The manifest of a run that begins now."""
+def describe(terms: Terms, run_id: str, source: Randomness, ledger_head: str) -> dict[str, object]:
+    """The manifest of a run that begins now, on a ledger whose last record has the digest `ledger_head`."""
     data = terms.dataset
     return {
         "run_id": run_id,
         "config_digest": configuration.digest(terms.config).hex(),
         "ledger": terms.config.privacy.ledger,
+        "ledger_head": ledger_head,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "randomness": _kind(source),
         "private": source.private and terms.budget is not None,

@@ -2,7 +2,8 @@
 
 Rules kept here:
 - Nothing is written before the config, the data and the budget have been checked.
-- Resuming first checks that the ledger still continues the one that the last checkpoint pinned.
+- The ledger is made before the manifest, which pins its head. A run that has a manifest never starts another
+  one: resuming is refused where the file is gone, or does not continue what manifest and checkpoint pinned.
 - Resuming plays the round in flight again against the clients' stored answers: the same bytes, no
   second charge. Killed after any number of rounds, the run ends with the same model.
 - Training uses one torch thread, so results do not depend on the number of cores.
@@ -34,6 +35,7 @@ from securefl.federation.enrolment import Enrolment, enrol, enrolment_from_text,
 from securefl.federation.record import as_json
 from securefl.federation.server import State
 from securefl.guarantee import Terms, card, model_spec, settle
+from securefl.privacy.ledger import Ledger
 from securefl.summary import Summary, read_summary, summarise
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ def resume(
 
     Raises:
         RunDirectoryError: `out` is not a run, or its config, data or randomness is not the run's.
+        LedgerUnusable: its ledger is gone, damaged, or an older copy.
         BudgetExceeded: other runs have spent what this one still needs.
     """
     source = randomness or SystemRandomness()
@@ -157,8 +160,9 @@ def _begin(
     folder.write_atomically(out / folder.CARD, text.markdown())
     folder.write_json(out / folder.CARD_JSON, text.as_dict())
     folder.write_secret(out / folder.IDENTITIES, enrolment_to_text(enrol(terms.config.clients, source)))
-    folder.write_json(out / folder.MANIFEST, manifests.describe(terms, run_id, source))
     try:
+        head = _beginning(terms, out, source)
+        folder.write_json(out / folder.MANIFEST, manifests.describe(terms, run_id, source, head))
         process = _assembled(terms, out, run_id, clients, source)
     except (ConfigError, BudgetExceeded, LedgerUnusable):
         # Another run has spent from a shared ledger since the terms were settled; nothing has left a client.
@@ -167,12 +171,27 @@ def _begin(
     return _play(process, out, progress)
 
 
+def _beginning(terms: Terms, out: Path, source: Randomness) -> str:
+    """The head of the ledger that the run begins with, which is made here where there is none."""
+    folder.sweep_drafts(out)
+    shared = terms.config.privacy.ledger
+    with Ledger.open(shared or out / folder.LEDGER, private=source.private) as ledger:
+        if shared is None and ledger.records():
+            raise RunDirectoryError(
+                f"{out}: expected a run that was killed before anything left a client, got a ledger with "
+                f"charges and no {folder.MANIFEST}; restore that file or start a new run"
+            )
+        return ledger.head()
+
+
 def _assembled(terms: Terms, out: Path, run_id: str, clients: Parties | None, source: Randomness) -> Process:
     from securefl.training import limit_threads
 
     limit_threads(1)
     ledger, enrolment = out / folder.LEDGER, _enrolment(terms, out, source)
-    return assemble(terms, clients, randomness=source, ledger=ledger, run=run_id, enrolment=enrolment)
+    return assemble(
+        terms, clients, randomness=source, ledger=ledger, run=run_id, enrolment=enrolment, create=False
+    )
 
 
 def _enrolment(terms: Terms, out: Path, source: Randomness) -> Enrolment:
@@ -215,8 +234,9 @@ def _last_state(out: Path, process: Process) -> State:
     if path.exists():
         state = state_from_bytes(path.read_bytes(), state.model.size)
     pinned = out / folder.LEDGER_HEAD
-    if pinned.exists() and process.private:
-        process.ledger.verify(contains=pinned.read_text(encoding="utf-8"))
+    if process.private:
+        head = pinned.read_text(encoding="utf-8") if pinned.exists() else manifests.read(out).ledger_head
+        process.ledger.verify(contains=head)
     played = state.round + state.spares_used
     for name in (folder.ROUNDS, folder.METRICS):
         folder.truncate_lines(out / name, played)

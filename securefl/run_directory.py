@@ -29,7 +29,9 @@ _EMPTY = {_LOCK, f"{CONFIG}.part"}
 """What a run that was killed before it wrote anything leaves behind."""
 _SETTLED = (CONFIG, CARD, CARD_JSON, IDENTITIES)
 _BEGINNING = _EMPTY | {*_SETTLED, *(f"{name}.part" for name in (*_SETTLED, MANIFEST))}
-"""What may lie in the folder before the manifest does."""
+_LEDGER_BEGINNING = (LEDGER, f"{LEDGER}-journal")
+_LEDGER_DRAFT = f".{LEDGER}."
+"""What may lie in the folder before the manifest does: files, an empty ledger, and drafts of one."""
 
 
 def refuse_occupied(out: Path) -> None:
@@ -47,10 +49,14 @@ def refuse_occupied(out: Path) -> None:
 
 
 def only_begun(out: Path) -> bool:
-    """Whether a run was killed here before its manifest: settled, but nothing has left a client."""
+    """Whether a run was killed here before its manifest: settled, but nothing has left a client.
+
+    Assumes: a ledger that lies here is empty; whoever begins again looks into it.
+    """
     if not (out / CONFIG).is_file():
         return False
-    return all(path.name in _BEGINNING for path in out.iterdir())
+    known = {*_BEGINNING, *_LEDGER_BEGINNING}
+    return all(path.name in known or path.name.startswith(_LEDGER_DRAFT) for path in out.iterdir())
 
 
 def create(out: Path) -> None:
@@ -79,6 +85,12 @@ def withdraw(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
     with suppress(OSError):  # somebody else's file in it, or a mount point
         out.rmdir()
+
+
+def sweep_drafts(out: Path) -> None:
+    """Removes what was left of a ledger whose making was killed; it never had a ledger's name."""
+    for draft in out.glob(f"{_LEDGER_DRAFT}*"):
+        draft.unlink(missing_ok=True)
 
 
 @contextmanager

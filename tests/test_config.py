@@ -624,6 +624,7 @@ def test_the_digest_changes_with_what_parties_must_agree_on_only() -> None:
     assert (
         digest("engine={kind: processes}") == digest("device=cuda") == digest("privacy.ledger=x") == digest()
     )
+    assert digest("privacy.ledger=x", f"privacy.ledger_head='{'0' * 64}'") == digest()
     for change in ("seed=8", "privacy.epsilon=7.5", "secure_aggregation.masking=false", "server.rounds=29"):
         assert digest(change) != digest()
 

@@ -21,7 +21,7 @@ Make = Callable[..., Config]
 
 def begun(config: Config, out: Path, source: Randomness) -> manifest.Manifest:
     terms = settle(config, load_dataset(config))
-    folder.write_json(out / folder.MANIFEST, manifest.describe(terms, "f00d", source))
+    folder.write_json(out / folder.MANIFEST, manifest.describe(terms, "f00d", source, "5eed"))
     return manifest.read(out)
 
 

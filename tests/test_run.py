@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from securefl import run_directory as folder
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.data import load as load_data
-from securefl.errors import BudgetExceeded, ConfigError, DataError, RunDirectoryError
+from securefl.errors import BudgetExceeded, ConfigError, DataError, LedgerUnusable, RunDirectoryError
 from securefl.guarantee import Terms
 from securefl.privacy.ledger import Ledger, Release
 
@@ -262,10 +263,14 @@ def test_a_run_that_was_killed_before_its_manifest_begins_again(
     out.mkdir()
     (out / ".lock").touch()
     (out / "manifest.json.part").touch()
+    (out / ".ledger.sqlite.17.c0ffee").touch()
     for name in (folder.CONFIG, folder.CARD, folder.CARD_JSON, folder.IDENTITIES)[:left]:
         whole = tmp_path / "whole" / name
         (out / name).write_bytes(whole.read_bytes() if whole.exists() else b"")
+    if left == 4:  # the ledger is made last
+        Ledger.open(out / folder.LEDGER).close()
     assert runs.resume(out)["rounds_done"] == 1
+    assert not list(out.glob(".ledger*"))
 
 
 def test_a_device_that_the_machine_lacks_is_refused_before_anything_is_written(
@@ -342,6 +347,63 @@ def test_what_a_killed_run_released_is_charged_when_it_resumes(small: Make, tmp_
     assert play(tmp_path / "run", 5, config) == -9
     assert {(kind, round) for kind, _, round, _ in charges(tmp_path / "run")} == {("intent", 1)}
     assert len(charges(tmp_path / "run")) == 9
+
+
+def test_a_run_whose_ledger_is_gone_before_its_first_checkpoint_is_not_resumed_with_an_empty_one(
+    small: Make, tmp_path: Path
+) -> None:
+    config, out = tmp_path / "config.yaml", tmp_path / "run"
+    config.write_text(configuration.dump(small("server.rounds=2")))
+    assert play(out, 5, config) == -9
+    assert not (out / folder.CHECKPOINT).exists() and len(charges(out)) == 9
+    (out / folder.LEDGER).unlink()
+    with pytest.raises(LedgerUnusable, match="forget the spent budget"):
+        runs.resume(out, randomness=SeededRandomness(SEED))
+    assert not (out / folder.LEDGER).exists()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_ledger_in_place_of_the_one_that_a_run_began_with_is_refused_before_its_first_checkpoint(
+    small: Make, tmp_path: Path, shared: bool
+) -> None:
+    def stop(_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    ledger = tmp_path / "shared.sqlite" if shared else out / folder.LEDGER
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(small(*([f"privacy.ledger={ledger}"] if shared else [])), out, clients=stop)
+    assert (out / folder.MANIFEST).exists()
+    ledger.unlink()
+    with pytest.raises(LedgerUnusable, match="forget the spent budget"):
+        runs.resume(out)
+    Ledger.open(ledger).close()
+    with pytest.raises(LedgerUnusable, match="expected a ledger that continues"):
+        runs.resume(out)
+    assert folder.read_lines(out / folder.ROUNDS) == []
+
+
+def test_a_finished_run_without_its_ledger_is_not_summed_up_anew_as_if_it_had_cost_nothing(
+    done: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(done, tmp_path / "run")
+    (tmp_path / "run" / folder.SUMMARY).write_text("{")
+    (tmp_path / "run" / folder.LEDGER).unlink()
+    with pytest.raises(LedgerUnusable, match="restore the file"):
+        runs.resume(tmp_path / "run")
+    assert (tmp_path / "run" / folder.SUMMARY).read_text() == "{"
+
+
+def test_a_folder_whose_ledger_has_charges_and_whose_manifest_is_gone_does_not_begin_again(
+    small: Make, tmp_path: Path
+) -> None:
+    config, out = tmp_path / "config.yaml", tmp_path / "run"
+    config.write_text(configuration.dump(small("server.rounds=2")))
+    assert play(out, 5, config) == -9
+    for name in (folder.MANIFEST, folder.METRICS, folder.ROUNDS):
+        (out / name).unlink()
+    with pytest.raises(RunDirectoryError, match=r"ledger with charges and no manifest\.json"):
+        runs.resume(out, randomness=SeededRandomness(SEED))
 
 
 def test_the_identities_of_a_run_in_flight_are_for_its_owner_only(small: Make, tmp_path: Path) -> None:

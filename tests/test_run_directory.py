@@ -51,7 +51,10 @@ def test_what_a_run_leaves_that_was_killed_at_once_does_not_occupy_a_folder(tmp_
     assert not folder.only_begun(tmp_path)
     (tmp_path / "config.yaml").touch()
     assert folder.only_begun(tmp_path)
-    (tmp_path / "ledger.sqlite").touch()
+    for name in ("ledger.sqlite", ".ledger.sqlite.17.c0ffee"):
+        (tmp_path / name).touch()
+    assert folder.only_begun(tmp_path), "an empty ledger comes before the manifest"
+    (tmp_path / "metrics.jsonl").touch()
     assert not folder.only_begun(tmp_path), "something may have left a client"
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from securefl.cli import ledger as ledgers
 from securefl.cli.arena import arena
 from securefl.cli.planning import budget, check
 from securefl.cli.results import evaluate, report
@@ -29,6 +30,9 @@ app = typer.Typer(
 )
 for command in (run, resume, check, budget, init, schema, report, evaluate, arena, verify):
     app.command(epilog=EPILOG)(command)
+for part in (ledgers.show, ledgers.verify, ledgers.head):
+    ledgers.ledger.command(epilog=EPILOG)(part)
+app.add_typer(ledgers.ledger, epilog=EPILOG)
 
 
 def main() -> None:

@@ -39,6 +39,7 @@ def check(config: Config) -> None:
     _check_data(config.data)
     ModelSpec(config.model.kind, config.model.hidden, config.model.channels)
     _check_budget(config)
+    _check_pinned_head(config)
     _check_cohort(config)
     _check_groups(config)
     check_robust(config)
@@ -144,6 +145,15 @@ def _check_client_level(config: Config) -> None:
             f"expected delta below 1/n = {1.0 / config.clients:.2g} for {config.clients} clients, got "
             f"{privacy.delta:g}; at 1/n a mechanism may publish all of one client: choose 1/(10 n) or less",
             "privacy.delta",
+        )
+
+
+def _check_pinned_head(config: Config) -> None:
+    if config.privacy.ledger_head is not None and config.privacy.ledger is None:
+        raise ConfigError(
+            "expected privacy.ledger beside it, the shared file that must contain this head, got none; name "
+            "the file, or leave the head out: a run's own ledger is new",
+            "privacy.ledger_head",
         )
 
 

@@ -30,7 +30,7 @@ LOCAL: Mapping[str, bool | set[str]] = {
     "engine": True,
     "device": True,
     "data": {"path"},
-    "privacy": {"ledger"},
+    "privacy": {"ledger", "ledger_head"},
 }
 """Where a party keeps things and computes is its own matter, so the digest leaves it out."""
 _PATHS = (("data", "path"), ("privacy", "ledger"))

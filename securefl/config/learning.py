@@ -110,17 +110,10 @@ class Training(Section):
     ]
 
 
-class ExamplePrivacy(Section):
-    """Differential privacy for single training examples: local DP-SGD, charged over the whole run."""
+class Promise(Section):
+    """What differential privacy has in common for both units: the budget and where it is kept."""
 
-    unit: Annotated[Literal["example"], doc("What is protected: one training example.", "example")]
     epsilon: Annotated[Epsilon, doc("Most that a client may spend over the whole run.", 8.0, "nats")]
-    delta: Annotated[
-        float,
-        Field(gt=0.0, lt=1.0),
-        doc("Chance at which epsilon may fail; below 1 / number of examples.", 1e-5, "probability"),
-    ]
-    clip_norm: Annotated[Norm, doc("L2 bound of one example's gradient; the noise is a multiple of it.", 1.0)]
     spare_releases: Annotated[
         Whole, doc("Rounds that may be played again after an abandoned one; in the noise.", 2, "releases")
     ] = 2
@@ -135,9 +128,15 @@ class ExamplePrivacy(Section):
             "ledger.sqlite",
         ),
     ] = None
-    accountant: Annotated[Literal["pld", "rdp"], doc("pld is tight; rdp is a looser cross-check.", "pld")] = (
-        "pld"
-    )
+    ledger_head: Annotated[
+        str | None,
+        Field(pattern=r"^[0-9a-f]{64}$"),
+        doc(
+            "Head that the shared ledger must contain, as `securefl ledger head` printed it after an earlier "
+            "run; an older copy of the file is then refused.",
+            "5eed" * 16,
+        ),
+    ] = None
 
     @property
     def cap(self) -> float:
@@ -145,7 +144,22 @@ class ExamplePrivacy(Section):
         return self.epsilon if self.budget is None else self.budget
 
 
-class ClientPrivacy(Section):
+class ExamplePrivacy(Promise):
+    """Differential privacy for single training examples: local DP-SGD, charged over the whole run."""
+
+    unit: Annotated[Literal["example"], doc("What is protected: one training example.", "example")]
+    delta: Annotated[
+        float,
+        Field(gt=0.0, lt=1.0),
+        doc("Chance at which epsilon may fail; below 1 / number of examples.", 1e-5, "probability"),
+    ]
+    clip_norm: Annotated[Norm, doc("L2 bound of one example's gradient; the noise is a multiple of it.", 1.0)]
+    accountant: Annotated[Literal["pld", "rdp"], doc("pld is tight; rdp is a looser cross-check.", "pld")] = (
+        "pld"
+    )
+
+
+class ClientPrivacy(Promise):
     """Differential privacy for whole clients: noise on every sum of their updates.
 
     Updates are clipped to `secure_aggregation.clip_norm`, and the noise is derived from that bound.
@@ -168,26 +182,11 @@ class ClientPrivacy(Section):
             True,
         ),
     ] = False
-    epsilon: Annotated[Epsilon, doc("Most that a client may spend over the whole run.", 8.0, "nats")]
     delta: Annotated[
         float,
         Field(gt=0.0, lt=1.0),
         doc("Chance at which epsilon may fail; below 1 / number of clients.", 1e-5, "probability"),
     ]
-    spare_releases: Annotated[
-        Whole, doc("Rounds that may be played again after an abandoned one; in the noise.", 2, "releases")
-    ] = 2
-    budget: Annotated[
-        Epsilon | None,
-        doc("Cap of the ledger over all runs on this data; default: epsilon.", 8.0, "nats"),
-    ] = None
-    ledger: Annotated[
-        str | None,
-        doc(
-            "File of a ledger that several runs share, relative to the config file; default: inside the run.",
-            "ledger.sqlite",
-        ),
-    ] = None
     accountant: Annotated[Literal["rdp"], doc("The one with a bound for sums of noise shares.", "rdp")] = (
         "rdp"
     )
@@ -195,11 +194,6 @@ class ClientPrivacy(Section):
     @property
     def clip_norm(self) -> None:
         """Gradients are not clipped: the whole update is, at the end."""
-
-    @property
-    def cap(self) -> float:
-        """The largest epsilon that the ledger lets a client reach, over all runs recorded in it."""
-        return self.epsilon if self.budget is None else self.budget
 
 
 class NoPrivacy(Section):
@@ -225,6 +219,10 @@ class NoPrivacy(Section):
     @property
     def ledger(self) -> None:
         """Nothing is charged, so nothing is shared."""
+
+    @property
+    def ledger_head(self) -> None:
+        """Nothing is charged, so nothing is pinned."""
 
     @property
     def cap(self) -> float:

@@ -221,10 +221,12 @@ def _refuse_over_cap(config: Config, dataset: Dataset, budget: Budget, run: str 
     if path is None:
         return
     _refuse_unwritable(Path(path))
-    if not Path(path).exists():
+    if not Path(path).exists() and config.privacy.ledger_head is None:
         return
     try:
         with Ledger.open(path, create=False) as ledger:
+            if config.privacy.ledger_head is not None:
+                ledger.verify(contains=config.privacy.ledger_head)
             check_ledger(ledger, dataset, budget, run or "")
     except (BudgetExceeded, LedgerUnusable) as error:
         raise type(error)(f"privacy.ledger: {path}: {str(error).removeprefix(f'{path}: ')}") from error

@@ -24,6 +24,7 @@ from securefl.privacy.events import (
     total,
     worst,
 )
+from securefl.privacy.expenses import Expense, epsilon_by_source, expenses
 from securefl.privacy.ledger import Ledger, Release
 from securefl.privacy.noise import gaussian, poisson_sample
 from securefl.privacy.planning import BudgetRow, around_noise, around_rate, around_rounds, budget_table
@@ -35,6 +36,7 @@ __all__ = [
     "DiscreteGaussian",
     "DistributedDiscreteGaussian",
     "Event",
+    "Expense",
     "Ledger",
     "Record",
     "Release",
@@ -47,8 +49,10 @@ __all__ = [
     "budget_table",
     "cross_checked_epsilon",
     "epsilon",
+    "epsilon_by_source",
     "event_from_text",
     "event_text",
+    "expenses",
     "gaussian",
     "noise_multiplier_for",
     "poisson_sample",

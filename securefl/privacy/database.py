@@ -140,7 +140,7 @@ def readable_errors(path: Path) -> Iterator[None]:
     """Turns SQLite's and the operating system's errors into LedgerError with advice."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # a message may quote damaged text
         raise LedgerError(f"{path}: {error}; {_advice(str(error).lower())}") from error
 
 
@@ -152,7 +152,11 @@ _ADVICE = {
         "permission",
     ): "the ledger and its folder must be writable, because nothing may "
     "leave before it is charged; change their permissions",
-    ("full", "no space"): "free some disk space and resume; nothing was released that is not charged",
+    (
+        "full",
+        "no space",
+        "disk i/o",
+    ): "free some disk space and resume; nothing was released that is not charged",
     (
         "unable to open",
         "no such file",
@@ -162,6 +166,7 @@ _ADVICE = {
         "malformed",
         "not a database",
         "corrupt",
+        "decode",
     ): "the file is damaged: restore it from a copy. Do not delete it "
     "to go on, for then the spent budget is unknown",
 }

@@ -7,7 +7,9 @@ Rules kept here:
   refused, the first is found again.
 - Budgets are held per data source. An example sits at one client within a run, but may sit at another
   in the next (repartition), so a source is charged the sum over runs of the worst client of each.
-- What is summed is only what the hash chain vouches for, and each look at the file continues it.
+- What is summed is only what the hash chain vouches for, and each look at the file continues it. An older
+  copy of the file, or one that was cut and chained again, is sound by itself: a head that was kept
+  elsewhere (`verify(head)`) finds it out, and nothing else does.
 - Answers in flight hold protocol secrets. They belong to the run that opened the ledger, are overwritten
   when forgotten, and a forgotten round stays closed.
 
@@ -59,6 +61,9 @@ class Release:
 class Ledger:
     """An open ledger. A resource: close it, or use it as a context manager.
 
+    Attributes:
+        private: whether it is of real runs; False if its charges mean nothing (a replayable test source).
+
     Example:
         >>> import tempfile
         >>> from securefl.privacy.events import SampledGaussian
@@ -69,7 +74,8 @@ class Ledger:
         True
     """
 
-    def __init__(self, database: Database, run: str, genesis: str) -> None:
+    def __init__(self, database: Database, run: str, genesis: str, private: bool) -> None:
+        self.private = private
         self._database = database
         self._run = run
         self._genesis = genesis
@@ -77,14 +83,14 @@ class Ledger:
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], *, create: bool = True, private: bool = True, run: str = ""
+        cls, path: str | os.PathLike[str], *, create: bool = True, private: bool | None = True, run: str = ""
     ) -> Ledger:
         """Opens and checks the ledger at `path`.
 
         Args:
             create: make a new one where there is none; False where one must exist (a resumed run).
             private: False for runs under a replayable test source, whose charges mean nothing and may
-                not mix with real ones. Fixed when the file is created.
+                not mix with real ones. Fixed when the file is created; None takes either, to read it.
             run: whose answers in flight this handle keeps, in a file shared by several runs.
 
         Raises:
@@ -94,14 +100,14 @@ class Ledger:
         def initialise(database: Database) -> None:
             for table in _SCHEMA:
                 database.rows(table)
-            records.initialise(database, private)
+            records.initialise(database, private is not False)
 
         with _unusable(Path(path)), ExitStack() as closing:
             database = open_database(Path(path), initialise, create)
             closing.callback(database.close)
             facts = records.facts(database)
             _require_kind(database.path, facts.private, private)
-            ledger = cls(database, run, facts.genesis)
+            ledger = cls(database, run, facts.genesis, facts.private)
             ledger.records()
             closing.pop_all()
         return ledger
@@ -183,6 +189,18 @@ class Ledger:
         """What `client` was charged within `run` alone."""
         return self._current().of_client(source, run, client)
 
+    def sources(self) -> tuple[str, ...]:
+        """The data sources that were charged, in the order of their first charge."""
+        return self._current().sources()
+
+    def runs(self, source: str) -> tuple[str, ...]:
+        """The runs that charged `source`, in the order of their first charge."""
+        return self._current().runs(source)
+
+    def spent_in(self, source: str, run: str) -> tuple[Releases, ...]:
+        """What each client was charged for `source` within `run`."""
+        return self._current().by_client(source, run)
+
     def check(
         self,
         source: str,
@@ -259,7 +277,8 @@ class Ledger:
         """Checks the whole file: its pages, the chain, and every stored answer.
 
         Args:
-            contains: a head that was kept earlier and must be in the chain.
+            contains: a head that was kept earlier and must be in the chain, as `head` gave it. Without one an
+                older copy, or a tail cut so that the rest looks whole, is not noticed.
 
         Raises:
             LedgerUnusable: something was changed, removed or damaged.
@@ -370,8 +389,8 @@ def _unusable(path: Path) -> Iterator[None]:
         raise LedgerUnusable(text if str(path) in text else f"{path}: {text}") from error
 
 
-def _require_kind(path: Path, found: bool, expected: bool) -> None:
-    if found != expected:
+def _require_kind(path: Path, found: bool, expected: bool | None) -> None:
+    if expected is not None and found != expected:
         kinds = ("a replayable test run (NOT PRIVATE)", "real runs")
         raise LedgerError(
             f"{path}: a ledger of {kinds[int(found)]} cannot be used by {kinds[int(expected)]}; "

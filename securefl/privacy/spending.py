@@ -48,6 +48,14 @@ class Spending:
             self.done.add(key)
         self.number, self.head = record.number, record.digest
 
+    def sources(self) -> tuple[str, ...]:
+        """The data sources that were charged, in the order of their first charge."""
+        return tuple(self._counts)
+
+    def runs(self, source: str) -> tuple[str, ...]:
+        """The runs that charged `source`, in the order of their first charge."""
+        return tuple(self._counts.get(source, {}))
+
     def by_client(self, source: str, run: str) -> tuple[Releases, ...]:
         """What each client was charged for `source` within one run."""
         clients = self._counts.get(source, {}).get(run, {})

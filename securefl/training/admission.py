@@ -3,6 +3,8 @@
 Rules kept here:
 - Layers that mix the examples of a batch are refused, by type and by a probe of the forward pass,
   whether or not the run is private: their statistics would not travel with the flat vector either.
+- Three things that come with adapters and large models are refused by name, known by the attributes that peft
+  and transformers leave: LoRA on embeddings, DoRA, and gradient checkpointing.
 - torch's global generator is left as it was.
 
 What this file does NOT do: prove anything about a module's own Python code. The probe finds mistakes.
@@ -43,6 +45,7 @@ def check_module(module: nn.Module) -> None:
                 "model",
             )
     _check_types(module)
+    _check_adapters(module)
     problems = ModuleValidator.validate(module)
     if problems:
         raise ConfigError(f"Opacus cannot train this module privately: {problems[0]}", "model")
@@ -54,6 +57,26 @@ def _check_types(module: nn.Module) -> None:
         if value.is_floating_point() and value.dtype != torch.float32:
             raise ConfigError(
                 f"expected float32 weights, got {value.dtype} in {name!r}; call `.float()` on the module",
+                "model",
+            )
+
+
+def _check_adapters(module: nn.Module) -> None:
+    """What has no gradients per example, with Opacus' hooks or with ours, and would fail deep in a layer."""
+    for name, layer in module.named_modules():
+        for found, what, instead in (
+            (getattr(layer, "lora_embedding_A", ()), "LoRA on an embedding", "adapt linear layers only"),
+            (getattr(layer, "lora_magnitude_vector", ()), "DoRA", "set use_dora=False for plain LoRA"),
+        ):
+            if list(found):
+                raise ConfigError(
+                    f"expected adapters with gradients per example, got {what} in layer {name!r}; {instead}",
+                    "model",
+                )
+        if getattr(layer, "gradient_checkpointing", False) is True:
+            raise ConfigError(
+                f"expected a forward pass that is made once, got gradient checkpointing in layer {name!r}, "
+                "which makes it again while gradients are taken; switch it off",
                 "model",
             )
 

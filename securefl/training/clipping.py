@@ -1,18 +1,18 @@
-"""Per-example clipping by Opacus: the sum over a batch of gradients clipped one by one.
+"""Per-example clipping: the sum over a batch of gradients clipped one by one.
 
 Rules kept here:
 - The clip is on the L2 norm over ALL trainable parameters of one example together.
 - An example whose gradient is not finite counts as zero, in every parameter, before clipping.
 - An empty batch has the sum zero, whatever batch came before.
 
-Two ways to the same sum. `materialised` holds every example's gradient, in chunks, and works for any
-module that Opacus takes. `ghost` computes the norms alone and clips by weighting the losses of a
-second backward pass; ten times faster for wide layers. It trusts that the norms cover every use of a
-parameter, so it serves only plain sequences of layers listed here, where that can be seen.
+Two ways to the same sum. `materialised` holds every example's gradient by Opacus' hooks, in chunks, and works
+for any module that Opacus takes. `ghost` keeps what each layer saw and makes norms and sum of that, per layer
+by the cheaper of ghost norms and gradients; it serves modules whose trainable layers are dense or
+convolutional, adapters of a frozen model among them, and is never the dearer one.
 
 What this file does NOT do: add noise (`securefl.training.dp_sgd`). Nothing here may be released.
 
-Reference: Abadi et al. 2016, Algorithm 1; Goodfellow 2015 and Li et al. 2022 (ghost clipping).
+Reference: Abadi et al. 2016, Algorithm 1; Yousefpour et al. 2021 (Opacus).
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from opacus.grad_sample import GradSampleModule, GradSampleModuleFastGradientClipping
+from opacus.grad_sample import GradSampleModule
 from opacus.optimizers import DPOptimizer
 from torch import Tensor, nn
 
 from securefl.errors import ConfigError
+from securefl.training.book_keeping import book_keeping, keeps_books
 from securefl.training.flat import trainable
 
 ClippedSum = Callable[[Tensor, Tensor], Tensor]
@@ -33,8 +34,6 @@ ClippedSum = Callable[[Tensor, Tensor], Tensor]
 CHUNK_VALUES = 1 << 22
 """Per-example gradient values held at a time (16 MiB as float32), whatever the batch."""
 
-_GHOST_LAYERS = (nn.Flatten, nn.Linear, nn.Tanh, nn.ReLU)
-
 
 def clipped_sum(module: nn.Module, clip_norm: float) -> ClippedSum:
     """The faster way that is certain for this module. Takes the module over: hooks stay on it for good.
@@ -42,21 +41,7 @@ def clipped_sum(module: nn.Module, clip_norm: float) -> ClippedSum:
     Raises:
         ConfigError: Opacus has no per-example gradients for the module.
     """
-    return ghost(module, clip_norm) if ghost_serves(module) else materialised(module, clip_norm)
-
-
-def ghost_serves(module: nn.Module) -> bool:
-    """Whether every parameter is the weight or bias of one dense layer that is used exactly once."""
-    if type(module) is not nn.Sequential:
-        return False
-    layers = list(module)
-    shared = [parameter for layer in layers for parameter in layer.parameters()]
-    return (
-        type(layers[0]) is nn.Flatten
-        and all(type(layer) in _GHOST_LAYERS for layer in layers)
-        and len({id(layer) for layer in layers}) == len(layers)
-        and len({id(parameter) for parameter in shared}) == len(shared)
-    )
+    return ghost(module, clip_norm) if keeps_books(module) else materialised(module, clip_norm)
 
 
 def materialised(module: nn.Module, clip_norm: float) -> ClippedSum:
@@ -89,25 +74,8 @@ def materialised(module: nn.Module, clip_norm: float) -> ClippedSum:
 
 
 def ghost(module: nn.Module, clip_norm: float) -> ClippedSum:
-    """Clips by weighting each example's loss with min(1, clip / norm) in a second backward pass."""
-    model = GradSampleModuleFastGradientClipping(module, max_grad_norm=clip_norm, loss_reduction="sum")
-    parameters = [parameter for _, parameter in trainable(module)]
-
-    def sum_of(features: Tensor, labels: Tensor) -> Tensor:
-        if len(labels) == 0:
-            return torch.zeros(_dim(parameters), device=features.device)
-        model.enable_hooks()
-        losses = _losses(model, features, labels)
-        torch.autograd.grad(losses.sum(), parameters, retain_graph=True)
-        model.disable_hooks()
-        norms: Tensor = model.get_norm_sample()
-        sound = torch.isfinite(norms)
-        if not sound.all():
-            return sum_of(features[sound], labels[sound])
-        weights: Tensor = model.get_clipping_coef()
-        return _flat(torch.autograd.grad((weights * losses).sum(), parameters))
-
-    return sum_of
+    """Clips by norms that need no gradients per example, and sums in the same backward pass."""
+    return book_keeping(module, clip_norm, _losses)
 
 
 def _zero_broken_examples(names: Sequence[str], parameters: Sequence[nn.Parameter]) -> None:

@@ -47,5 +47,8 @@ class PrivateGradient:
 
     def __call__(self, features: Tensor, labels: Tensor, noise: Stream) -> NDArray[np.float64]:
         """The noisy sum of one batch, empty or not. Shapes: (dim,)."""
-        clean = self.clipped_sum(features, labels).to("cpu").numpy().astype(np.float64)
-        return np.asarray(clean + self.clip_norm * self.noise_multiplier * gaussian(noise, len(clean)))
+        clean = self.clipped_sum(features, labels).to("cpu").numpy()
+        noisy = gaussian(noise, len(clean))
+        noisy *= self.clip_norm * self.noise_multiplier
+        noisy += clean
+        return noisy

@@ -135,10 +135,13 @@ class Learner:
         velocity = np.zeros(self.dim)
         for _ in range(settings.steps):
             chosen = poisson_sample(sampling, len(examples.labels), settings.sample_rate)
-            gradient = (
-                self._gradient_sum(*tensors(examples, chosen, self._device), noise) / settings.expected_batch
-            )
-            velocity = settings.momentum * velocity + gradient + settings.proximal * update
+            gradient = self._gradient_sum(*tensors(examples, chosen, self._device), noise)
+            # In place, for the vectors are long; the order of operations is that of the formula.
+            gradient /= settings.expected_batch
+            velocity *= settings.momentum
+            velocity += gradient
+            if settings.proximal:
+                velocity += settings.proximal * update
             update -= settings.learning_rate * velocity
             with np.errstate(over="ignore"):  # beyond float32 is infinite, which set_vector refuses
                 weights = (vector + update).astype(np.float32)

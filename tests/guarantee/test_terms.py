@@ -11,10 +11,12 @@ import pytest
 import securefl
 from securefl.build import load_dataset
 from securefl.config import Config
-from securefl.errors import BudgetExceeded, ConfigError, LedgerError
+from securefl.errors import BudgetExceeded, ConfigError, LedgerError, LedgerUnusable
 from securefl.guarantee import Terms, settle
 from securefl.guarantee.terms import client_weights
 from securefl.privacy.accountant import epsilon
+from securefl.privacy.events import SampledGaussian
+from securefl.privacy.ledger import Ledger, Release
 
 Make = Callable[..., Config]
 
@@ -99,6 +101,31 @@ def test_a_shared_ledger_that_cannot_bear_the_whole_run_refuses_it_and_says_by_h
     ):
         settled(config)
     assert settled(config, run="first").budget is not None, "a resumed run's own releases are in its plan"
+
+
+def test_a_shared_ledger_that_does_not_contain_the_pinned_head_is_refused_also_when_it_is_missing(
+    small: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "shared.sqlite"
+    with Ledger.open(path) as ledger:
+        ledger.intend(Release("other data", "run", 0, 1, 0, SampledGaussian(2.0, 1.0, 1)))
+        old, copied = path.read_bytes(), ledger.head()
+        ledger.intend(Release("other data", "run", 0, 2, 0, SampledGaussian(2.0, 1.0, 1)))
+        pinned = ledger.head()
+    shared = f"privacy.ledger={path}"
+    for head in (copied, pinned):
+        settled(small(shared, f"privacy.ledger_head='{head}'"))
+    path.write_bytes(old)
+    settled(small(shared, f"privacy.ledger_head='{copied}'"))
+    with pytest.raises(LedgerUnusable, match=r"^privacy.ledger: .* an older copy or another file"):
+        settled(small(shared, f"privacy.ledger_head='{pinned}'"))
+    path.unlink()
+    with pytest.raises(LedgerUnusable, match="forget the spent budget"):
+        settled(small(shared, f"privacy.ledger_head='{pinned}'"))
+    with pytest.raises(ConfigError, match=r"privacy.ledger_head: expected privacy.ledger beside it"):
+        small(f"privacy.ledger_head='{pinned}'")
+    with pytest.raises(ConfigError, match=r"privacy.ledger_head"):
+        small(shared, "privacy.ledger_head=abc")
 
 
 def test_a_shared_ledger_in_no_folder_or_of_other_bytes_is_refused(small: Make, tmp_path: Path) -> None:

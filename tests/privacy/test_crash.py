@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,27 @@ with Ledger.open(sys.argv[1]) as ledger:
 )
 
 
+UNTIL_FULL = (
+    PRELUDE
+    + """
+import resource
+from securefl.errors import LedgerError
+ledger = Ledger.open(sys.argv[1])
+if int(sys.argv[2]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+for round in range(1, 100_000):
+    try:
+        with ledger.transaction():
+            ledger.intend(release(round))
+            ledger.store_answer(0, b"%d" % round, 3, round, b"hash", b"state", b"%d" % round * 5000)
+    except LedgerError as error:
+        print(error, file=sys.stderr)
+        break
+    print(round, flush=True)
+"""
+)
+
+
 def start(script: str, *arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", script, *map(str, arguments)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -151,6 +174,51 @@ def test_killed_at_arbitrary_moments_every_released_reply_is_charged_and_stored(
             for round in charged:
                 answer = ledger.stored_answer(0, b"%d" % round, 3)
                 assert answer is not None and answer.reply == b"%d" % round * 5000
+
+
+@contextmanager
+def tiny_file_system(folder: Path) -> Iterator[Path]:
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("only root may mount a file system of 300 kB")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def require_nothing_lost_for_want_of_space(path: Path, limit: int) -> None:
+    child = subprocess.run(
+        [sys.executable, "-c", UNTIL_FULL, str(path), str(limit)], capture_output=True, text=True, timeout=60
+    )
+    assert child.returncode == 0, child.stderr
+    assert "free some disk space" in child.stderr
+    released = [int(line) for line in child.stdout.splitlines()]
+    assert len(released) > 2
+    with Ledger.open(path, create=False) as ledger:
+        ledger.verify()
+        assert [record.round for record in ledger.records()] == released
+        for round in released:
+            answer = ledger.stored_answer(0, b"%d" % round, 3)
+            assert answer is not None and answer.reply == b"%d" % round * 5000
+        assert ledger.stored_answer(0, b"%d" % (released[-1] + 1), 3) is None
+
+
+def test_a_file_that_may_not_grow_any_more_loses_the_step_in_hand_and_nothing_before(path: Path) -> None:
+    require_nothing_lost_for_want_of_space(path, 150_000)
+    with Ledger.open(path) as ledger:  # there is space again
+        ledger.intend(Release("source", "run", 1, 1, 0, EVENT))
+
+
+def test_a_file_system_that_is_full_loses_the_step_in_hand_and_nothing_before(tmp_path: Path) -> None:
+    with tiny_file_system(tmp_path / "tiny") as folder:
+        path = folder / "ledger.sqlite"
+        require_nothing_lost_for_want_of_space(path, 0)
+        subprocess.run(["mount", "-o", "remount,size=600k", str(folder)], check=True)
+        with Ledger.open(path) as ledger:
+            ledger.intend(Release("source", "run", 1, 1, 0, EVENT))
+            ledger.verify()
 
 
 def test_a_second_process_that_writes_at_the_same_time_breaks_nothing(path: Path) -> None:

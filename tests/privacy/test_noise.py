@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from securefl.crypto.randomness import Stream, SystemRandomness
 from securefl.errors import PrivacyError
-from securefl.privacy.noise import gaussian, poisson_sample
+from securefl.privacy.noise import _directions, _radii, gaussian, poisson_sample
 
 
 def stream(number: int) -> Stream:
@@ -44,6 +44,17 @@ def test_the_distribution_function_is_the_normal_one() -> None:
     assert max(np.abs(cdf - ranks / n).max(), np.abs(cdf - (ranks + 1) / n).max()) < limit
 
 
+def test_radii_and_directions_are_those_of_the_words_to_a_few_roundings() -> None:
+    edges = np.array([0, 1, 2**52, 2**56 - 1, 2**56, 2**63, 2**64 - 1], dtype=np.uint64)
+    words = np.concatenate([edges, stream(12).words(100_000, np.uint64)])
+    angles = ((words >> np.uint64(4)).astype(np.longdouble) + 0.5) * (np.longdouble(2) ** -60)
+    angles *= 2 * np.longdouble("3.14159265358979323846264338327950288")
+    cosine, sine = _directions(words)
+    assert np.abs(cosine - np.cos(angles)).max() < 1e-15 and np.abs(sine - np.sin(angles)).max() < 1e-15
+    uniform = ((words >> np.uint64(12)).astype(np.longdouble) + 0.5) * (np.longdouble(2) ** -52)
+    assert np.allclose(_radii(words), np.sqrt(-2 * np.log(uniform)).astype(np.float64), rtol=1e-15, atol=0)
+
+
 def test_far_tails_are_there() -> None:
     draws = np.abs(gaussian(stream(3), 1_000_000))
     for sigmas in (3.0, 4.0):
@@ -51,7 +62,7 @@ def test_far_tails_are_there() -> None:
         assert abs((draws > sigmas).sum() - expected) < 5 * math.sqrt(expected)
 
 
-@pytest.mark.parametrize("lag", [1, 2, 1 << 14])
+@pytest.mark.parametrize("lag", [1, 2, 1 << 13, 1 << 14])
 def test_draws_of_one_stream_are_uncorrelated_also_in_size(lag: int) -> None:
     draws = gaussian(stream(4), 400_000)
     # A correlation of independent pairs has standard error 1 / sqrt(n).
@@ -65,7 +76,7 @@ def test_two_streams_give_independent_noise() -> None:
     assert abs(np.corrcoef(one, two)[0, 1]) < 5 / math.sqrt(one.size)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 32_767, 32_768, 32_769, 65_537])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 16_383, 16_384, 16_385, 65_537])
 def test_any_number_of_draws_has_its_shape_and_is_finite(count: int) -> None:
     draws = gaussian(stream(7), count)
     assert draws.shape == (count,) and draws.dtype == np.float64 and np.isfinite(draws).all()

@@ -39,6 +39,43 @@ def test_weights_that_are_not_float32_are_refused_for_what_they_are(dtype: torch
         check_module(module)
 
 
+def adapter(**attributes: object) -> nn.Module:
+    layer = nn.Linear(5, 3)
+    for name, value in attributes.items():
+        setattr(layer, name, value)
+    return nn.Sequential(nn.Flatten(), layer)
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        (
+            adapter(lora_embedding_A=nn.ParameterDict({"default": nn.Parameter(torch.zeros(2, 4))})),
+            "got LoRA on an embedding in layer '1'; adapt linear layers only",
+        ),
+        (
+            adapter(lora_magnitude_vector=nn.ModuleDict({"default": nn.Linear(1, 1)})),
+            "got DoRA in layer '1'; set use_dora=False",
+        ),
+        (adapter(gradient_checkpointing=True), "got gradient checkpointing in layer '1'"),
+    ],
+)
+def test_adapters_without_gradients_per_example_are_refused_by_name(module: nn.Module, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        check_module(module)
+    assert caught.value.path == "model"
+
+
+def test_the_empty_places_that_plain_lora_leaves_for_them_are_fine() -> None:
+    check_module(
+        adapter(
+            lora_embedding_A=nn.ParameterDict(),
+            lora_magnitude_vector=nn.ModuleDict(),
+            gradient_checkpointing=False,
+        )
+    )
+
+
 def test_a_module_without_trainable_parameters_is_refused() -> None:
     with pytest.raises(ConfigError, match="trainable"):
         check_module(nn.Linear(5, 3).requires_grad_(False))
