@@ -118,7 +118,7 @@ def test_bad_input_as_json_is_an_object_on_stderr() -> None:
         (("privacy.delta=0.001",), "privacy.delta: expected delta below 1/n"),
         (("clients=2000", "data.partition={kind: iid}"), "clients"),
         (("data.kind=heart_disease", "data.partition={kind: column}"), "client"),
-        (("privacy.unit=client",), "later version"),
+        (("engine.kind=flower",), "later version"),
         (("data={kind: csv, path: absent.csv, label: y, partition: {kind: iid}}",), "absent.csv"),
     ],
 )

@@ -16,8 +16,9 @@ members * limit + reach. Rotation takes no part in this: a rotated coordinate be
 probability 2^-40 for a vector that does not depend on the public seed, is clamped, so that it loses a
 little of the update and never wraps.
 
-What this file does NOT do: choose the noise or know what it protects (`securefl.privacy`). One share of
-noise protects nobody: only the sum of the shares that a sum is guaranteed to have does.
+What this file does NOT do: choose the noise or know what it protects (`securefl.privacy`), or round without
+any bias: drawing again prefers short roundings by a little. One share of noise protects nobody: only the
+sum of the shares that a sum is guaranteed to have does.
 
 Reference: Kairouz, Liu and Steinke 2021, "The Distributed Discrete Gaussian Mechanism for Federated Learning
 with Secure Aggregation", section 4 and algorithms 1 and 2 (conditional rounding: the client's part).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from securefl.config import Config
 from securefl.encoding import NoisyFixedPoint
 from securefl.errors import BudgetExceeded, ConfigError, PrivacyError
 from securefl.guarantee import Card, Terms, card, privacy_statement, settle
+from securefl.guarantee.client_level import client_level
 from securefl.guarantee.noisy_sum import noisy_sum
 from securefl.privacy.accountant import epsilon
 from securefl.privacy.events import DistributedDiscreteGaussian, SampledGaussian
@@ -212,11 +214,13 @@ def test_the_statement_names_the_unit_and_what_is_compared(small_client_level: M
 
 
 def test_above_64_members_the_card_says_that_epsilon_leans_on_the_ring(small_client_level: Make) -> None:
-    ring = (
+    terms = settled(small_client_level())
+    assert terms.budget is not None
+    ring = small_client_level(
         "clients=100",
         "secure_aggregation={group_size: 100, max_colluding: 5, max_dropout: 0.05, clip_norm: 0.5}",
         "robust={rule: mean, max_malicious: 0}",
     )
-    shown = lines(card(settled(small_client_level(*ring))))
-    assert "but for the chance below that one who picks the dropouts splits a sum" in shown
-    assert "splits a sum" not in lines(card(settled(small_client_level())))
+    said = " ".join(client_level(replace(terms, config=ring), terms.budget, event_of(terms)))
+    assert "but for the chance below that one who picks the dropouts splits a sum" in said
+    assert "splits a sum" not in lines(card(terms))
