@@ -24,6 +24,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from securefl.errors import BudgetExceeded, ConfigError, PrivacyError
 from securefl.privacy.events import Releases, SampledGaussian, releases, total
 
@@ -47,6 +50,8 @@ class _LossDistribution(Protocol):
     def self_compose(self, num_times: int) -> _LossDistribution: ...
 
     def get_epsilon_for_delta(self, delta: float) -> float: ...
+
+    def get_delta_for_epsilon(self, epsilon: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
 
 def epsilon(spent: Releases, delta: float, method: str = "pld") -> float:
@@ -75,6 +80,16 @@ def epsilon(spent: Releases, delta: float, method: str = "pld") -> float:
     if not steps:
         return 0.0
     return _pld_epsilon(steps, float(delta)) if method == "pld" else _rdp_epsilon(steps, float(delta))
+
+
+def loss_distribution(spent: Releases) -> _LossDistribution | None:
+    """The discretised privacy loss of all of `spent` together, rounded upwards; None for no releases.
+
+    Raises:
+        PrivacyError: an event of unknown kind.
+    """
+    steps = _steps_by_mechanism(releases(spent))
+    return _together(steps) if steps else None
 
 
 def cross_checked_epsilon(spent: Releases, delta: float) -> float:
@@ -216,10 +231,14 @@ def _steps_by_mechanism(spent: Releases) -> tuple[tuple[float, float, int], ...]
 
 @lru_cache(maxsize=4096)
 def _pld_epsilon(steps: tuple[tuple[float, float, int], ...], delta: float) -> float:
+    return float(_together(steps).get_epsilon_for_delta(delta))
+
+
+def _together(steps: tuple[tuple[float, float, int], ...]) -> _LossDistribution:
     distribution = _composed(*steps[0])
     for mechanism in steps[1:]:
         distribution = distribution.compose(_composed(*mechanism))
-    return float(distribution.get_epsilon_for_delta(delta))
+    return distribution
 
 
 @lru_cache(maxsize=16)

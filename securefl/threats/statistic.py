@@ -18,6 +18,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from securefl.audit.binomial import highest, lowest
+
 _HALVINGS = 60
 
 
@@ -47,11 +49,7 @@ def proportion(successes: int, trials: int, alpha: float) -> Estimate:
     """
     if trials == 0:
         return Estimate(math.nan, 0.0, 1.0, 0)
-    low, high = 0.0, 1.0
-    if successes > 0:
-        low = _root(lambda p: 1.0 - binomial_cdf(successes - 1, trials, p) < alpha, 0.0, 1.0)
-    if successes < trials:
-        high = _root(lambda p: binomial_cdf(successes, trials, p) > alpha, 0.0, 1.0)
+    low, high = lowest(successes, trials, alpha), highest(successes, trials, alpha)
     return Estimate(successes / trials, low, high, trials)
 
 
@@ -67,18 +65,6 @@ def mean(values: Sequence[float], alpha: float) -> Estimate:
         return Estimate(centre, -math.inf, math.inf, len(values))
     reach = t_quantile(1.0 - alpha, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return Estimate(centre, centre - reach, centre + reach, len(values))
-
-
-def binomial_cdf(successes: int, trials: int, p: float) -> float:
-    """P(X <= successes) for X binomial.
-
-    Example:
-        >>> round(binomial_cdf(1, 2, 0.5), 12)
-        0.75
-    """
-    if p <= 0.0 or p >= 1.0:
-        return 1.0 if p <= 0.0 or successes >= trials else 0.0
-    return min(1.0, math.fsum(_binomial(k, trials, p) for k in range(successes + 1)))
 
 
 def t_quantile(level: float, degrees: int) -> float:
@@ -109,11 +95,6 @@ def t_cdf(t: float, degrees: int) -> float:
         term *= math.cos(angle) ** 2 * ((2 * k + 2) / (2 * k + 3) if odd else (2 * k + 1) / (2 * k + 2))
     within = 2.0 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
     return 0.5 + within / 2.0
-
-
-def _binomial(k: int, n: int, p: float) -> float:
-    logarithm = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-    return math.exp(logarithm + k * math.log(p) + (n - k) * math.log1p(-p))
 
 
 def _root(below: Callable[[float], bool], low: float, high: float) -> float:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from securefl.threats.statistic import binomial_cdf, mean, proportion, t_quantile
+from securefl.threats.statistic import mean, proportion, t_quantile
 
 
 @settings(deadline=None, max_examples=50)  # the machine may be busy
@@ -61,10 +61,3 @@ def test_a_mean_has_students_bounds(values: list[float]) -> None:
 def test_one_value_says_nothing_about_a_mean(values: list[float]) -> None:
     found = mean(values, 0.05)
     assert (found.low, found.high) == (-math.inf, math.inf)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 60), st.floats(0.0, 1.0), st.data())
-def test_the_binomial_adds_up(trials: int, p: float, data: st.DataObject) -> None:
-    hits = data.draw(st.integers(0, trials))
-    assert binomial_cdf(hits, trials, p) == pytest.approx(stats.binom.cdf(hits, trials, p), abs=1e-9)
