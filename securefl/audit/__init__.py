@@ -8,20 +8,32 @@ The accountant bounds epsilon from above, an audit from below. If they cross, th
 its event says.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from securefl.audit.bound import LowerBound
 from securefl.audit.family import Family, approximate, gaussian, gaussian_epsilon, sampled_gaussian
 from securefl.audit.one_run import Guesses, guess, one_run, one_run_curve
 from securefl.audit.one_shot import OneShot, cosines, directions, one_shot
+from securefl.audit.subject import Audit, Draw, Subject, audit
 from securefl.audit.two_world import two_world
 
+if TYPE_CHECKING:
+    from securefl.audit.example import example_subject
+
 __all__ = [
+    "Audit",
+    "Draw",
     "Family",
     "Guesses",
     "LowerBound",
     "OneShot",
+    "Subject",
     "approximate",
+    "audit",
     "cosines",
     "directions",
+    "example_subject",
     "gaussian",
     "gaussian_epsilon",
     "guess",
@@ -31,3 +43,10 @@ __all__ = [
     "sampled_gaussian",
     "two_world",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # It builds a run; the statistics alone, which threat models use as well, do without.
+    if name != "example_subject":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"{__name__}.example").example_subject

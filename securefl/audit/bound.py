@@ -25,6 +25,7 @@ class LowerBound:
         confidence: probability that the bound is not above the true epsilon, at least.
         ceiling: what this audit says of a mechanism that hides nothing: no result can be above it.
         assumes: what the mechanism must be for the bound to be about it; `nothing` for any mechanism.
+        strength: the same bound as the family counts, for other numbers of releases of the same mechanism.
     """
 
     epsilon: float
@@ -33,6 +34,7 @@ class LowerBound:
     confidence: float
     ceiling: float
     assumes: str
+    strength: float
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.epsilon <= self.ceiling:

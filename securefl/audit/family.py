@@ -130,8 +130,7 @@ def sampled_gaussian(event: SampledGaussian, count: int, delta: float, most: flo
         most: the largest strength tried, in units of the event's own; PLDs of tiny noise take gigabytes.
     """
     if event.sample_rate == 1.0:
-        # Gaussians add up exactly: in closed form, and so for any strength.
-        return replace(gaussian(delta), assumes="unsampled Gaussian noise")
+        return _composed_gaussian(math.sqrt(event.steps * count), delta)
 
     def spent(strength: float) -> tuple[tuple[SampledGaussian, int], ...]:
         return ((replace(event, noise_multiplier=1.0 / strength), count),)
@@ -150,6 +149,18 @@ def sampled_gaussian(event: SampledGaussian, count: int, delta: float, most: flo
         _separation,
         most / event.noise_multiplier,
         precision=2e-3,
+    )
+
+
+def _composed_gaussian(growth: float, delta: float) -> Family:
+    """Gaussians add up exactly, so in closed form and for any strength."""
+    one = gaussian(delta)
+    return replace(
+        one,
+        assumes="unsampled Gaussian noise",
+        curve=lambda strength: one.curve(growth * strength),
+        epsilon=lambda strength: one.epsilon(growth * strength),
+        most=one.most / growth,
     )
 
 

@@ -20,6 +20,7 @@ Melis and Chaudhuri 2024, "Auditing f-Differential Privacy in One Run", theorem 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,13 +99,10 @@ def one_run(guesses: Guesses, delta: float, confidence: float) -> LowerBound:
     """
     alpha, family = error_of(confidence), approximate(delta)
 
-    def bound(correct: int) -> float:
+    def refuted(correct: int) -> float:
         return _largest(guesses.canaries, guesses.made, correct, delta, alpha)
 
-    ceiling = bound(guesses.made)
-    return LowerBound(
-        bound(guesses.correct), delta, guesses.made, confidence, ceiling, assumes=family.assumes
-    )
+    return _bound(guesses, family, confidence, refuted)
 
 
 def one_run_curve(guesses: Guesses, family: Family, confidence: float) -> LowerBound:
@@ -118,16 +116,11 @@ def one_run_curve(guesses: Guesses, family: Family, confidence: float) -> LowerB
     """
     alpha = error_of(confidence)
 
-    def bound(correct: int) -> float:
-        strongest = family.strongest(
-            lambda curve: impossible(curve, guesses.canaries, guesses.made, correct, alpha)
-        )
-        return family.epsilon(strongest)
+    def refuted(correct: int) -> float:
+        canaries, made = guesses.canaries, guesses.made
+        return family.strongest(lambda curve: impossible(curve, canaries, made, correct, alpha))
 
-    ceiling = bound(guesses.made)
-    return LowerBound(
-        bound(guesses.correct), family.delta, guesses.made, confidence, ceiling, assumes=family.assumes
-    )
+    return _bound(guesses, family, confidence, refuted)
 
 
 def p_value(guesses: Guesses, epsilon: float, delta: float) -> float:
@@ -165,6 +158,21 @@ def impossible(curve: Curve, canaries: int, made: int, correct: int, alpha: floa
         if tail > 1.0:
             return True
     return False
+
+
+def _bound(
+    guesses: Guesses, family: Family, confidence: float, refuted: Callable[[int], float]
+) -> LowerBound:
+    strength = refuted(guesses.correct)
+    return LowerBound(
+        epsilon=family.epsilon(strength),
+        delta=family.delta,
+        samples=guesses.made,
+        confidence=confidence,
+        ceiling=family.epsilon(refuted(guesses.made)),
+        assumes=family.assumes,
+        strength=strength,
+    )
 
 
 def _largest(canaries: int, made: int, correct: int, delta: float, alpha: float) -> float:

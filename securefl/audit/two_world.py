@@ -75,13 +75,15 @@ def two_world(without: Scores, with_record: Scores, family: Family, confidence: 
     cut = _best_cut(without[:first], with_record[:second], family, alpha)
     sizes = (len(without) - first, len(with_record) - second)
     counts = (cut.count(without[first:]), cut.count(with_record[second:]))
+    strength = _refuted(counts, sizes, family, alpha)
     return LowerBound(
-        epsilon=_epsilon(counts, sizes, family, alpha),
+        epsilon=family.epsilon(strength),
         delta=family.delta,
         samples=len(without) + len(with_record),
         confidence=confidence,
-        ceiling=_epsilon((0, sizes[1]), sizes, family, alpha),
+        ceiling=family.epsilon(_refuted((0, sizes[1]), sizes, family, alpha)),
         assumes=family.assumes,
+        strength=strength,
     )
 
 
@@ -100,11 +102,11 @@ def require_scores(name: str, scores: Scores, fewest: int) -> None:
         )
 
 
-def _epsilon(counts: tuple[int, int], sizes: tuple[int, int], family: Family, alpha: float) -> float:
+def _refuted(counts: tuple[int, int], sizes: tuple[int, int], family: Family, alpha: float) -> float:
     """From (false, true) positives: what the bounds of their rates refute together."""
     false = highest(counts[0], sizes[0], alpha / 2.0)
     true = lowest(counts[1], sizes[1], alpha / 2.0)
-    return family.epsilon(family.strongest(lambda curve: false < curve(true)))
+    return family.strongest(lambda curve: false < curve(true))
 
 
 def _best_cut(without: Scores, with_record: Scores, family: Family, alpha: float) -> Cut:

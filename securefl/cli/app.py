@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from securefl.cli.arena import arena
+from securefl.cli.audit import audit
 from securefl.cli.planning import budget, check
 from securefl.cli.results import evaluate, report
 from securefl.cli.running import resume, run
@@ -27,7 +28,7 @@ app = typer.Typer(
     # A traceback with local variables could print keys or data.
     pretty_exceptions_enable=False,
 )
-for command in (run, resume, check, budget, init, schema, report, evaluate, arena, verify):
+for command in (run, resume, check, budget, init, schema, report, evaluate, arena, verify, audit):
     app.command(epilog=EPILOG)(command)
 
 

@@ -73,9 +73,10 @@ def test_stronger_members_leak_more_and_the_strictest_nothing(family) -> None:
     assert family.epsilon(0.0) == 0.0
 
 
-def test_a_sample_rate_of_one_is_the_plain_gaussian_whose_shift_is_told_as_it_is() -> None:
-    family = sampled_gaussian(SampledGaussian(2.0, 1.0, 4), 3, DELTA)
-    assert family.epsilon(1.0) == gaussian_epsilon(1.0, DELTA)
+def test_releases_without_sampling_add_up_as_gaussians_do() -> None:
+    family = sampled_gaussian(SampledGaussian(2.0, 1.0, 4), 4, DELTA)
+    assert family.epsilon(0.25) == gaussian_epsilon(1.0, DELTA)
+    assert family.curve(0.25)(0.3) == gaussian(DELTA).curve(1.0)(0.3)
     assert "unsampled" in family.assumes
 
 

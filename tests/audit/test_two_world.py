@@ -124,4 +124,4 @@ def test_five_draws_are_enough_to_be_counted_and_too_few_to_say_anything() -> No
 
 def test_a_bound_above_its_ceiling_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="ceiling"):
-        LowerBound(5.0, DELTA, 10, 0.99, ceiling=4.0, assumes="nothing")
+        LowerBound(5.0, DELTA, 10, 0.99, ceiling=4.0, assumes="nothing", strength=5.0)
