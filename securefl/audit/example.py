@@ -12,8 +12,9 @@ Rules kept here:
 - Nothing of the mechanism is written again here: clip, noise, sampling and encoding are called.
 - The canary is in the data; whether it is in a batch is the run's own Poisson draw. So the claim that is
   tested is the sampled one, and a canary that is always in would show up as an alarm.
-- The score is the release along the direction in which the canary moves the update when there is no noise.
-  Knowing that direction costs no privacy; the adversary may know everything but the coin.
+- There are two scores: the release along the direction in which the canary moves the update when there is no
+  noise, and the length of the rest, in which noise shows that depends on the data. Knowing that direction
+  costs no privacy; the adversary may know everything but the coin.
 
 What this file does NOT do: search for the worst data set, model or round. The model is the initial one, which
 a malicious server might send every time.
@@ -49,13 +50,16 @@ _NO_NOISE = 1e-9
 _SAME = 0.99
 
 
-def example_subject(terms: Terms, randomness: Randomness, client: int = 0) -> Subject:
+def example_subject(
+    terms: Terms, randomness: Randomness, client: int = 0, companions: int = COMPANIONS
+) -> Subject:
     """The audit's subject of a settled run.
 
     Args:
         terms: of the run; its budget is the claim.
         randomness: where the draws' noise, samples and rounding come from.
         client: whose release it is.
+        companions: how many of its examples train beside the canary, at most.
 
     Raises:
         ConfigError: the config promises nothing about an example, so there is nothing to audit.
@@ -63,14 +67,14 @@ def example_subject(terms: Terms, randomness: Randomness, client: int = 0) -> Su
     budget = _budget(terms)
     learner, initial = build_learner(terms)
     honest = local_update(terms, client, randomness, learner, Stopwatch())
-    few = honest.examples.take(np.arange(min(COMPANIONS, len(honest.examples))))
+    few = honest.examples.take(np.arange(min(companions, len(honest.examples))))
     canary, direction = strongest_canary(terms, client, few)
     worlds = (replace(honest, examples=few), replace(honest, examples=joined(few, canary)))
     model = initial.astype("<f4").tobytes()
 
-    def draw(there: bool, number: int) -> float:
+    def draw(there: bool, number: int) -> tuple[float, float]:
         words = worlds[there](model, 2 * number + there)
-        return float(released(honest, words) @ direction)
+        return scored(released(honest, words), direction)
 
     event, delta = budget.event, budget.delta
     return Subject(
@@ -88,6 +92,12 @@ def released(update: LocalUpdate, words: Words) -> Vector:
     encoding = update.encoding
     weight = None if encoding.weighted else update.weight / encoding.cap
     return encoding.decode(words, 1, weight)[0]
+
+
+def scored(release: Vector, direction: Vector) -> tuple[float, float]:
+    """How far a release goes along a unit vector, and the length of the rest. Shapes: (dim,), (dim,)."""
+    along = float(release @ direction)
+    return along, float(np.linalg.norm(release - along * direction))
 
 
 def strongest_canary(terms: Terms, client: int, beside: Examples) -> tuple[Examples, Vector]:
@@ -116,7 +126,7 @@ def candidates(beside: Examples, classes: int) -> Iterator[Examples]:
     shape = beside.features.shape[1:]
     random = np.random.default_rng(0)  # public: which record is tried is no secret
     drawn = random.standard_normal(int(np.prod(shape)))
-    others = beside.features.reshape(len(beside), -1).astype(np.float64)
+    others = beside.features.reshape(len(beside), drawn.size).astype(np.float64)
     if 0 < len(others) < drawn.size:
         basis, _ = np.linalg.qr(others.T)
         drawn -= basis @ (basis.T @ drawn)

@@ -78,7 +78,7 @@ def guess(scores: NDArray[np.float64], included: NDArray[np.bool_], made: int) -
         Guesses(canaries=3, made=2, correct=2)
     """
     require_scores("of canaries", scores, 1)
-    if included.shape != scores.shape or not 1 <= made <= len(scores):
+    if scores.ndim != 1 or included.shape != scores.shape or not 1 <= made <= len(scores):
         raise DataError(
             f"expected as many coins as scores and at most as many guesses, got {included.shape} coins, "
             f"{len(scores)} scores and {made} guesses"

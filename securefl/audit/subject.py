@@ -18,8 +18,8 @@ from securefl.audit.family import Family, approximate
 from securefl.audit.two_world import FEWEST, Scores, two_world
 from securefl.errors import ConfigError
 
-Draw = Callable[[bool, int], float]
-"""(is the record there, number of the draw) -> the score of one fresh release."""
+Draw = Callable[[bool, int], tuple[float, ...]]
+"""(is the record there, number of the draw) -> scores of one fresh release; the audit picks the best kind."""
 Moved = Callable[[int, int, str], None]
 """(done, of how many, words)."""
 
@@ -107,11 +107,11 @@ def audit(subject: Subject, draws: int, confidence: float, moved: Moved | None =
 
 
 def scores(draw: Draw, draws: int, moved: Moved | None = None) -> tuple[Scores, Scores]:
-    """Scores without and with the record, drawn in turn. Shapes: (draws,), (draws,)."""
-    found = np.empty((2, draws))
+    """Scores without and with the record, drawn in turn. Shapes: (draws, kinds), (draws, kinds)."""
+    worlds: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = ([], [])
     for number in range(draws):
-        for world in (0, 1):
-            found[world, number] = draw(bool(world), number)
+        for there, found in zip((False, True), worlds, strict=True):
+            found.append(draw(there, number))
         if moved is not None and (number + 1) % _TOLD_EVERY == 0:
             moved(number + 1, draws, "draws in both worlds")
-    return found[0], found[1]
+    return np.array(worlds[0]), np.array(worlds[1])

@@ -1,8 +1,9 @@
 """The two-world audit: the same mechanism many times with and without one record, told apart by a threshold.
 
 Rules kept here:
-- The threshold, and the side of it that means "there", are chosen on the first fifth of the draws; the rates
-  are counted on the others alone. So the choice costs samples and no confidence.
+- The threshold, the side of it that means "there", and the score where a draw has several, are chosen on the
+  first fifth of the draws; the rates are counted on the others alone. So choosing costs samples and no
+  confidence.
 - Both rates get exact bounds, each at half the error, and the lower bound on epsilon is the largest one that
   they refute together.
 - Draws of a world are independent; the scores may be any function of what was released.
@@ -17,6 +18,7 @@ Reference: Jagielski, Ullman and Oprea 2020, section 3; Nasr et al. 2023, sectio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,20 +42,22 @@ class Cut:
     """A test of one score: there if `sign` * score > threshold.
 
     Attributes:
+        column: which of a draw's scores.
         threshold: on the signed score.
         sign: 1 if the record raises the score, -1 if it lowers it.
     """
 
+    column: int
     threshold: float
     sign: int
 
     def count(self, scores: Scores) -> int:
         """How many scores say "there"."""
-        return int((self.sign * scores > self.threshold).sum())
+        return int((self.sign * scores[:, self.column] > self.threshold).sum())
 
 
 def two_world(without: Scores, with_record: Scores, family: Family, confidence: float) -> LowerBound:
-    """The lower bound on epsilon from scores of both worlds. Shapes: (n,), (m,).
+    """The lower bound on epsilon from scores of both worlds. Shapes: (n,), (m,) or (n, kinds), (m, kinds).
 
     Guarantee: for independent draws of a mechanism of the family, the bound is above its epsilon with
     probability at most 1 - confidence.
@@ -71,6 +75,7 @@ def two_world(without: Scores, with_record: Scores, family: Family, confidence: 
     alpha = error_of(confidence)
     for name, scores in (("without", without), ("with", with_record)):
         require_scores(name, scores, FEWEST)
+    without, with_record = without.reshape(len(without), -1), with_record.reshape(len(with_record), -1)
     first, second = len(without) // _CHOOSING, len(with_record) // _CHOOSING
     cut = _best_cut(without[:first], with_record[:second], family, alpha)
     sizes = (len(without) - first, len(with_record) - second)
@@ -93,7 +98,7 @@ def require_scores(name: str, scores: Scores, fewest: int) -> None:
     Raises:
         DataError: there are not, or some are not.
     """
-    if scores.ndim != 1 or len(scores) < fewest:
+    if scores.ndim not in (1, 2) or len(scores) < fewest or not scores.size:
         raise DataError(f"expected {fewest} scores {name} the record or more, got shape {scores.shape}")
     if not np.isfinite(scores).all():
         raise DataError(
@@ -112,16 +117,16 @@ def _refuted(counts: tuple[int, int], sizes: tuple[int, int], family: Family, al
 def _best_cut(without: Scores, with_record: Scores, family: Family, alpha: float) -> Cut:
     """The cut that promises most by normal approximations of both bounds; only a choice, never a claim."""
     wide = -normal_quantile(alpha / 2.0)
-    best, chosen = -np.inf, Cut(0.0, 1)
-    for sign in (1, -1):
-        first, second = np.sort(sign * without), np.sort(sign * with_record)
+    best, chosen = -np.inf, Cut(0, 0.0, 1)
+    for column, sign in product(range(without.shape[1]), (1, -1)):
+        first, second = np.sort(sign * without[:, column]), np.sort(sign * with_record[:, column])
         places = np.quantile(np.concatenate([first, second]), _places())
         false = _pessimistic(1.0 - np.searchsorted(first, places, "right") / len(first), len(first), wide)
         true = _pessimistic(1.0 - np.searchsorted(second, places, "right") / len(second), len(second), -wide)
         promise = _smooth(family.guide(false, true))
         at = int(np.argmax(promise))
         if promise[at] > best:
-            best, chosen = float(promise[at]), Cut(float(places[at]), sign)
+            best, chosen = float(promise[at]), Cut(column, float(places[at]), sign)
     return chosen
 
 

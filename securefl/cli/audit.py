@@ -78,8 +78,8 @@ def as_dict(found: Audit) -> dict[str, object]:
 _ALIKE = "every release is like the audited ones"
 _READING = (
     f"The second assumes nothing, and that of a run that {_ALIKE}. At most:\nby the accountant. Ceiling: "
-    "what this audit would say of a mechanism that hides nothing. A low lower bound\ndoes not show that little "
-    "leaks."
+    "what this audit would say of a mechanism that hides nothing. A low lower bound\ndoes not show that "
+    "little leaks."
 )
 
 

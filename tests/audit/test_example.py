@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from securefl.audit import audit, example_subject
-from securefl.audit.example import candidates, joined, released, strongest_canary
+from securefl.audit.example import candidates, joined, released, scored, strongest_canary
 from securefl.build import assemble, build_learner, load_dataset, local_update
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
@@ -74,7 +74,7 @@ def test_a_draw_is_the_contribution_along_the_canary_and_no_more(small: Make) ->
     _, initial = build_learner(settled)
     for there, examples in ((False, few), (True, joined(few, canary))):
         words = replace(honest, examples=examples)(initial.astype("<f4").tobytes(), 2 * 7 + there)
-        assert subject.draw(there, 7) == pytest.approx(float(released(honest, words) @ direction), abs=1e-12)
+        assert subject.draw(there, 7) == scored(released(honest, words), direction)
 
 
 def test_draws_of_other_numbers_and_worlds_have_noise_of_their_own(small: Make) -> None:
@@ -103,7 +103,7 @@ def test_the_canary_uses_up_its_clip_and_is_orthogonal_to_the_others(small: Make
 def test_the_worlds_differ_by_what_the_accountant_says_they_do(small: Make) -> None:
     settled = terms(small, *UNSAMPLED)
     subject = example_subject(settled, SEED)
-    scores = np.array([[subject.draw(there, number) for number in range(300)] for there in (False, True)])
+    scores = np.array([[subject.draw(there, number)[0] for number in range(300)] for there in (False, True)])
     unit = 0.5 * 1.0 / 20
     noise = settled.budget.event.noise_multiplier
     # Means deviate by noise / sqrt(300), standard deviations by 1 / sqrt(600) of themselves; five of these.

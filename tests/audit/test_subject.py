@@ -17,7 +17,7 @@ def subject(noise: float = 1.0, shift: float = 1.0) -> Subject:
     """A Gaussian accounted at noise 1; `noise` is what it really has."""
     random = np.random.default_rng(5)
     return Subject(
-        draw=lambda there, number: shift * there + noise * float(random.standard_normal()),
+        draw=lambda there, number: (shift * there + noise * float(random.standard_normal()),),
         one=sampled_gaussian(EVENT, 1, DELTA),
         run=sampled_gaussian(EVENT, RELEASES, DELTA),
         upper=epsilon(((EVENT, 1),), DELTA),
@@ -54,19 +54,19 @@ def test_draws_are_numbered_once_per_world_and_progress_is_told() -> None:
     seen: list[tuple[bool, int]] = []
     told: list[tuple[int, int]] = []
 
-    def draw(there: bool, number: int) -> float:
+    def draw(there: bool, number: int) -> tuple[float, float]:
         seen.append((there, number))
-        return float(there)
+        return float(there), 5.0
 
     without, with_record = scores(draw, 100, lambda done, count, words: told.append((done, count)))
     assert sorted(seen) == sorted((world, number) for world in (False, True) for number in range(100))
     assert told == [(50, 100), (100, 100)]
-    assert (without.tolist(), with_record.tolist()) == ([0.0] * 100, [1.0] * 100)
+    assert (without.tolist(), with_record.tolist()) == ([[0.0, 5.0]] * 100, [[1.0, 5.0]] * 100)
 
 
 def test_too_few_draws_and_releases_that_are_not_finite_are_refused() -> None:
     with pytest.raises(ConfigError, match="draws"):
         audit(subject(), 4, 0.99)
-    broken = replace(subject(), draw=lambda there, number: float("nan"))
+    broken = replace(subject(), draw=lambda there, number: (float("nan"),))
     with pytest.raises(DataError, match="finite"):
         audit(broken, 100, 0.99)

@@ -78,6 +78,14 @@ def test_a_record_that_lowers_the_score_is_found_as_well() -> None:
     assert down > 2.0
 
 
+def test_of_several_scores_the_one_that_shows_most_is_used() -> None:
+    without, there = gaussian_scores(2000, 0.5, seed=4)
+    idle = np.random.default_rng(5).standard_normal((2, 2000))
+    alone = two_world(without, there, gaussian(DELTA), 0.99)
+    beside = [np.column_stack(pair) for pair in zip(idle, (without, there), strict=True)]
+    assert two_world(*beside, gaussian(DELTA), 0.99) == alone
+
+
 def test_equal_worlds_show_nothing() -> None:
     random = np.random.default_rng(2)
     # With error 1e-6 per audit, a bound above 0 in ten is a false alarm of probability 1e-5.
@@ -103,7 +111,15 @@ def test_the_ceiling_grows_with_the_draws_and_shrinks_with_the_confidence() -> N
 
 
 @pytest.mark.parametrize(
-    "bad", [np.array([]), np.zeros(4), np.zeros((5, 5)), np.full(9, np.nan), np.array([0, 1, np.inf, 2, 3])]
+    "bad",
+    [
+        np.array([]),
+        np.zeros(4),
+        np.zeros((5, 5, 1)),
+        np.zeros((9, 0)),
+        np.full(9, np.nan),
+        np.array([0, 1, np.inf, 2, 3]),
+    ],
 )
 def test_scores_that_are_too_few_or_not_finite_are_refused(bad: np.ndarray) -> None:
     with pytest.raises(DataError, match="expected"):
