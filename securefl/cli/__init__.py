@@ -1,4 +1,4 @@
-"""The command line: run, resume, check, budget, init, schema, report, evaluate, arena, verify, ledger.
+"""The command line: run, resume, check, budget, init, schema, report, evaluate, arena, verify, audit, ledger.
 
 Rules kept here:
 - Commands only translate: words into calls of the package, results and errors into text or JSON.

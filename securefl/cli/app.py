@@ -8,6 +8,7 @@ import typer
 
 from securefl.cli import ledger as ledgers
 from securefl.cli.arena import arena
+from securefl.cli.audit import audit
 from securefl.cli.planning import budget, check
 from securefl.cli.results import evaluate, report
 from securefl.cli.running import resume, run
@@ -28,7 +29,7 @@ app = typer.Typer(
     # A traceback with local variables could print keys or data.
     pretty_exceptions_enable=False,
 )
-for command in (run, resume, check, budget, init, schema, report, evaluate, arena, verify):
+for command in (run, resume, check, budget, init, schema, report, evaluate, arena, verify, audit):
     app.command(epilog=EPILOG)(command)
 for part in (ledgers.show, ledgers.verify, ledgers.head):
     ledgers.ledger.command(epilog=EPILOG)(part)

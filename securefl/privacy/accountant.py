@@ -26,6 +26,9 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from securefl.errors import BudgetExceeded, ConfigError, PrivacyError
 from securefl.privacy.concentrated import rho
 from securefl.privacy.events import DistributedDiscreteGaussian, Releases, SampledGaussian, releases, total
@@ -53,6 +56,8 @@ class _LossDistribution(Protocol):
     def self_compose(self, num_times: int) -> _LossDistribution: ...
 
     def get_epsilon_for_delta(self, delta: float) -> float: ...
+
+    def get_delta_for_epsilon(self, epsilon: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
 
 def epsilon(spent: Releases, delta: float, method: str = "pld") -> float:
@@ -86,6 +91,19 @@ def epsilon(spent: Releases, delta: float, method: str = "pld") -> float:
     if not steps:
         return 0.0
     return _pld_epsilon(steps, float(delta)) if method == "pld" else _rdp_epsilon(steps, float(delta))
+
+
+def loss_distribution(spent: Releases) -> _LossDistribution | None:
+    """The discretised privacy loss of all of `spent` together, rounded upwards; None for no releases.
+
+    Raises:
+        PrivacyError: an event of unknown kind, or one whose loss has no known distribution.
+    """
+    sampled = [(one, count) for one, count in releases(spent) if isinstance(one, SampledGaussian)]
+    if len(sampled) < len(releases(spent)):
+        _require_accountable(bool(sampled), "pld")
+    steps = _steps_by_mechanism(sampled)
+    return _together(steps) if steps else None
 
 
 def cross_checked_epsilon(spent: Releases, delta: float) -> float:
@@ -231,10 +249,14 @@ def _steps_by_mechanism(spent: Iterable[tuple[SampledGaussian, int]]) -> tuple[t
 
 @lru_cache(maxsize=4096)
 def _pld_epsilon(steps: tuple[tuple[float, float, int], ...], delta: float) -> float:
+    return float(_together(steps).get_epsilon_for_delta(delta))
+
+
+def _together(steps: tuple[tuple[float, float, int], ...]) -> _LossDistribution:
     distribution = _composed(*steps[0])
     for mechanism in steps[1:]:
         distribution = distribution.compose(_composed(*mechanism))
-    return float(distribution.get_epsilon_for_delta(delta))
+    return distribution
 
 
 @lru_cache(maxsize=16)

@@ -7,5 +7,6 @@ package that imports matplotlib.
 from securefl.report.heat_map import heat_map
 from securefl.report.page import render, write
 from securefl.report.record import RunRecord, read
+from securefl.report.roc_curve import roc_curve
 
-__all__ = ["RunRecord", "heat_map", "read", "render", "write"]
+__all__ = ["RunRecord", "heat_map", "read", "render", "roc_curve", "write"]

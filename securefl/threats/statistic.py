@@ -18,6 +18,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from securefl.audit.binomial import highest, lowest
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -45,10 +47,7 @@ def proportion(successes: int, trials: int, alpha: float) -> Estimate:
     """
     if trials == 0:
         return Estimate(math.nan, 0.0, 1.0, 0)
-    from scipy.stats import beta
-
-    low = float(beta.ppf(alpha, successes, trials - successes + 1)) if successes > 0 else 0.0
-    high = float(beta.isf(alpha, successes + 1, trials - successes)) if successes < trials else 1.0
+    low, high = lowest(successes, trials, alpha), highest(successes, trials, alpha)
     return Estimate(successes / trials, low, high, trials)
 
 

@@ -121,6 +121,18 @@ class Learner:
         self._module.train()
         return scores
 
+    def logits(self, vector: NDArray[np.float32], examples: Examples) -> NDArray[np.float32]:
+        """Of the flat model `vector`, evaluating. Exact, so not private. Shapes: (dim,) -> (n, classes)."""
+        set_vector(self._module, vector)
+        self._module.eval()
+        pieces = []
+        with torch.inference_mode():
+            for start in range(0, max(len(examples), 1), EVALUATION_BATCH):
+                features, _ = tensors(examples, slice(start, start + EVALUATION_BATCH), self._device)
+                pieces.append(self._module(features).cpu().numpy())
+        self._module.train()
+        return np.concatenate(pieces)
+
     def module(self, vector: NDArray[np.float32]) -> nn.Module:
         """A copy of the module with the weights `vector`: on the CPU, evaluating, free of hooks."""
         module = copy.deepcopy(self._pristine)

@@ -237,3 +237,12 @@ def test_quickstarts_training_takes_seconds_of_processor_time() -> None:
         learner.train(start, examples, source.stream(), source.stream())
     # 60 of quickstart's 360 local rounds; 10 s for all of them, doubled for a slow machine.
     assert time.process_time() - began < 10 / 6 * 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_logits_are_those_of_the_vector_and_training_goes_on_as_before(count: int) -> None:
+    examples, learner = some_examples().take(np.arange(count)), Learner(LINEAR, PRIVATE)
+    weights, bias = START[:15].reshape(3, 5), START[15:]
+    assert np.allclose(learner.logits(START, examples), examples.features @ weights.T + bias, atol=1e-5)
+    fresh = Learner(LINEAR, PRIVATE).train(START, some_examples(), *streams())
+    assert np.array_equal(learner.train(START, some_examples(), *streams()), fresh)
