@@ -86,7 +86,7 @@ def _directions(words: NDArray[np.unsignedinteger]) -> tuple[NDArray[np.float64]
     """Cosine and sine of an angle uniform on 2^60 values, to within 1e-15.
 
     12 bits choose a sector, whose centre is in a table; 48 bits turn from there by less than 0.0008, where
-    the series below leave less than 1e-17. Several times as fast as NumPy's own on processors without AVX-512.
+    the series below leave less than 1e-17. Several times as fast as NumPy without AVX-512.
     """
     sector = (words >> np.uint64(64 - _SECTOR_BITS)).view(np.int64)
     turn = (words >> np.uint64(4) & np.uint64(2**48 - 1)).view(np.int64) - (2.0**47 - 0.5)
