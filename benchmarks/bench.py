@@ -31,7 +31,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 REPEATS = 5
 PACKAGES = (
     "securefl", "torch", "numpy", "opacus", "dp-accounting", "cryptography", "scikit-learn", "pydantic",
-    "flwr", "pycryptodome", "byzfl",
+    "flwr", "pycryptodome", "byzfl", "transformers", "peft",
 )  # fmt: skip
 
 Figure = Mapping[str, str | int | float | None]

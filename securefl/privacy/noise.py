@@ -25,7 +25,7 @@ from securefl.errors import PrivacyError
 
 _PAIRS_PER_BLOCK = 1 << 13
 """Keeps the working set of one block inside a second-level cache."""
-_SECTOR_BITS = 8
+_SECTOR_BITS = 12
 _SECTOR = 2.0 * np.pi / (1 << _SECTOR_BITS)
 _CENTRES = (np.arange(1 << _SECTOR_BITS) + 0.5) * _SECTOR
 _COSINES, _SINES = np.cos(_CENTRES), np.sin(_CENTRES)
@@ -85,15 +85,15 @@ def _radii(words: NDArray[np.unsignedinteger]) -> NDArray[np.float64]:
 def _directions(words: NDArray[np.unsignedinteger]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cosine and sine of an angle uniform on 2^60 values, to within 1e-15.
 
-    8 bits choose a sector, whose centre is in a table; 52 bits turn from there by at most 0.0123, where the
-    series below leave less than 1e-17. Several times as fast as NumPy's own on processors without AVX-512.
+    12 bits choose a sector, whose centre is in a table; 48 bits turn from there by less than 0.0008, where
+    the series below leave less than 1e-17. Several times as fast as NumPy without AVX-512.
     """
     sector = (words >> np.uint64(64 - _SECTOR_BITS)).view(np.int64)
-    turn = (words >> np.uint64(4) & np.uint64(2**52 - 1)).view(np.int64) - (2.0**51 - 0.5)
-    turn *= _SECTOR * 2.0**-52
+    turn = (words >> np.uint64(4) & np.uint64(2**48 - 1)).view(np.int64) - (2.0**47 - 0.5)
+    turn *= _SECTOR * 2.0**-48
     square = turn * turn
-    along = (((-1 / 720 * square + 1 / 24) * square) - 0.5) * square + 1.0
-    across = ((1 / 120 * square - 1 / 6) * square + 1.0) * turn
+    along = (1 / 24 * square - 0.5) * square + 1.0
+    across = (1.0 - 1 / 6 * square) * turn
     cosine, sine = _COSINES.take(sector), _SINES.take(sector)
     return cosine * along - sine * across, sine * along + cosine * across
 

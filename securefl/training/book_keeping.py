@@ -151,12 +151,13 @@ class _Books:
 def _norms(seen: Positions) -> Norms:
     """Squared norms over the layer's trainable weight and bias together."""
     layer = seen.layer
-    norms = Norms(torch.zeros(len(seen.gradients[0]), device=layer.weight.device), None)
+    norms = Norms(torch.zeros(len(seen.gradients[0]), device=layer.weight.device))
     if layer.weight.requires_grad:
         norms = weight_norms(seen)
     if layer.bias is None or not layer.bias.requires_grad:
         return norms
-    return Norms(norms.squared + bias_gradients(seen).square().sum(1), norms.kept)
+    bias = bias_gradients(seen)
+    return Norms(norms.squared + bias.square().sum(1), norms.kept, bias)
 
 
 def _write_weighted(
@@ -165,8 +166,8 @@ def _write_weighted(
     weight, bias = seen.layer.weight, seen.layer.bias
     if weight.requires_grad:
         weighted_weight(seen, norms, weights, total[places[id(weight)]])
-    if bias is not None and bias.requires_grad:
-        total[places[id(bias)]] = weights @ bias_gradients(seen)
+    if norms.bias is not None:
+        torch.mv(norms.bias.t(), weights, out=total[places[id(bias)]])
 
 
 def _own(layer: nn.Module) -> list[tuple[str, nn.Parameter]]:

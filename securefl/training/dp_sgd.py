@@ -48,7 +48,6 @@ class PrivateGradient:
     def __call__(self, features: Tensor, labels: Tensor, noise: Stream) -> NDArray[np.float64]:
         """The noisy sum of one batch, empty or not. Shapes: (dim,)."""
         clean = self.clipped_sum(features, labels).to("cpu").numpy()
-        noisy = gaussian(noise, len(clean))
-        noisy *= self.clip_norm * self.noise_multiplier
+        noisy = self.clip_norm * self.noise_multiplier * gaussian(noise, len(clean))
         noisy += clean
         return noisy

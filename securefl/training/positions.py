@@ -74,10 +74,12 @@ class Norms:
     Attributes:
         squared: (n,).
         kept: (n, fan_out * fan_in), or None.
+        bias: gradients of a trainable bias, (n, fan_out), or None.
     """
 
     squared: Tensor
-    kept: Tensor | None
+    kept: Tensor | None = None
+    bias: Tensor | None = None
 
 
 def weight_norms(seen: Positions) -> Norms:
@@ -114,6 +116,8 @@ def weighted_weight(seen: Positions, norms: Norms, weights: Tensor, out: Tensor)
 
 def bias_gradients(seen: Positions) -> Tensor:
     """Each example's gradient of the layer's bias. Shapes: (n, fan_out)."""
+    if seen.per_example == 1:
+        return seen.gradients[0].reshape(len(seen.gradients[0]), -1)
     calls = [_flat_gradients(seen.layer, each).sum(1) for each in seen.gradients]
     return torch.stack(calls).sum(0)
 
