@@ -142,8 +142,8 @@ def main() -> None:
         for attack, rate in rates.items():
             found.checks.append(bench.at_most(f"private, {attack}", rate, highest, "TPR at 0.1 % FPR"))
         found.notes.append(
-            "epsilon is for one example of one model (add or remove), Poisson sampling; shadow models are the "
-            "attacker's own and cost nothing"
+            "epsilon is for one example of one model (add or remove), Poisson sampling; shadow models are "
+            "the attacker's own and cost nothing"
         )
     found.notes.append("chance: where 95 % of meaningless scores lie, for one model; exact")
     bench.finish_parts("membership", [found])
