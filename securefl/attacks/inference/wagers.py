@@ -11,7 +11,7 @@ Rules kept here:
 
 What this file does NOT do: train. The data set goes the way of every data set.
 
-Reference: Nasr et al. 2021, section IV (mislabelled canaries); Yeom et al. 2018, section 3 (the game).
+Reference: Nasr et al. 2021 (mislabelled canaries); Yeom et al. 2018 (the game).
 """
 
 from __future__ import annotations
