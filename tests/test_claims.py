@@ -22,6 +22,7 @@ ADVERSARIES = {
     "poisoning_clients",
     "network_attacker",
     "faulty_clients",
+    "model_reader",
 }
 
 

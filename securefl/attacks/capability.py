@@ -42,6 +42,8 @@ class Capability(StrEnum):
     """Reads every message between server and clients, as bytes on their way."""
     SEES_MEMBER_STATES = "sees_member_states"
     """Has the identity keys and the protocol states of the members that collude with it."""
+    SEES_FINAL_MODEL = "sees_final_model"
+    """Has the finished model as it is given away, and nothing else of the run."""
     REPLACES_REQUESTS = "replaces_requests"
     """Lets other requests reach the members than the honest server's."""
     FALLS_SILENT = "falls_silent"

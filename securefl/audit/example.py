@@ -19,7 +19,7 @@ Rules kept here:
 What this file does NOT do: search for the worst data set, model or round. The model is the initial one, which
 a malicious server might send every time.
 
-Reference: Nasr et al. 2021, "Adversary Instantiation", section IV (gradient canaries); Nasr et al. 2023.
+Reference: Nasr et al. 2021, "Adversary Instantiation" (gradient canaries); Nasr et al. 2023.
 """
 
 from __future__ import annotations

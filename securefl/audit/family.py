@@ -18,7 +18,7 @@ What this file does NOT do: say that a mechanism is of a family. A bound with a 
 `approximate` refutes what the accountant claims of it, and the bound's `assumes` says so.
 
 Reference: Dong, Roth and Su 2022, "Gaussian Differential Privacy", sections 2.2-2.4; Balle and Wang 2018,
-theorem 8; Nasr et al. 2023, "Tight Auditing of Differentially Private Machine Learning", section 4.
+theorem 8; Nasr et al. 2023, "Tight Auditing of Differentially Private Machine Learning".
 """
 
 from __future__ import annotations

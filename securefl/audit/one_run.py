@@ -13,8 +13,9 @@ Rules kept here:
 What this file does NOT do: make canaries, or prove a mechanism private. With m canaries the bound tops out at
 its ceiling however little is hidden.
 
-Reference: Steinke, Nasr and Jagielski 2023, theorem 5.2 and appendix D (p-value, abstentions); Mahloujifar,
-Melis and Chaudhuri 2024, "Auditing f-Differential Privacy in One Run", theorem 3.2.
+Reference: Steinke, Nasr and Jagielski 2023, "Privacy Auditing with One (1) Training Run" (p-value with
+abstentions); Mahloujifar, Melis and Chaudhuri 2025, "Auditing f-Differential Privacy in One Run" (the game
+under a curve; the recursion is argued in `impossible`).
 """
 
 from __future__ import annotations

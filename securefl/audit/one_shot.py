@@ -15,7 +15,7 @@ mechanism applies to canaries as to everybody, because they go through the same 
 What this file does NOT do: add noise or sum. `sum` is whatever the mechanism released.
 
 Reference: Andrew, Kairouz, Oh, Oprea, McMahan and Suriyakumar 2023, "One-shot Empirical Privacy Estimation
-for Federated Learning", sections 3 and 4.
+for Federated Learning".
 """
 
 from __future__ import annotations

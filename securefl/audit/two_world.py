@@ -11,7 +11,7 @@ Rules kept here:
 What this file does NOT do: draw (`release`), or find the best score. A weak score gives a low bound, never a
 wrong one.
 
-Reference: Jagielski, Ullman and Oprea 2020, section 3; Nasr et al. 2023, section 4 (f-DP curves in place of
+Reference: Jagielski, Ullman and Oprea 2020; Nasr et al. 2023 (f-DP curves in place of
 (epsilon, delta)).
 """
 

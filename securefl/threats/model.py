@@ -34,7 +34,10 @@ Part = Annotated[float, Field(ge=0.0, le=1.0)]
 class Adversary(Section):
     """Who attacks."""
 
-    role: Annotated[Literal["server", "client", "network"], doc("Which party it is.", "server")]
+    role: Annotated[
+        Literal["server", "client", "network", "reader"],
+        doc("Which party it is; a reader is whoever gets the finished model.", "server"),
+    ]
     behaviour: Annotated[
         Literal["curious", "malicious", "faulty"],
         doc("curious follows the protocol, malicious does not, faulty means no harm.", "curious"),
@@ -96,7 +99,7 @@ class AttackName(Section):
     @model_validator(mode="after")
     def _known(self) -> Self:
         check_words("attacks", (self.name,), tables.ATTACK_NAMES)
-        if self.strength is not None and (self.name in SPIES or self.name == tables.SILENT):
+        if self.strength is not None and (self.name in (*SPIES, tables.SILENT, tables.READER)):
             raise ConfigError(f"expected no strength for {self.name!r}, got {self.strength:g}; remove it")
         tables.known(self.name, self.strength)
         return self

@@ -17,10 +17,13 @@ from securefl.config.messages import nearest
 from securefl.errors import ConfigError
 
 SILENT = "silent"
-ATTACK_NAMES: tuple[str, ...] = tuple(sorted((*ATTACKS, *SPIES, SILENT)))
+READER = "learnt_by_heart"
+"""Guesses membership from the finished model (`securefl.attacks.inference.wagers`)."""
+ATTACK_NAMES: tuple[str, ...] = tuple(sorted((*ATTACKS, *SPIES, SILENT, READER)))
 
 SEES: Mapping[str, Capability] = {
     "wire": Capability.SEES_WIRE,
+    "final_model": Capability.SEES_FINAL_MODEL,
     "member_states": Capability.SEES_MEMBER_STATES,
     "group_updates": Capability.SEES_GROUP_UPDATES,
     "all_updates": Capability.SEES_ALL_UPDATES,
@@ -42,10 +45,11 @@ KNOWS: Mapping[str, Capability] = {
     "each_other": Capability.COLLUDES,
 }
 
-Metric = Literal["labels_named", "vectors_recovered", "accuracy_lost"]
+Metric = Literal["labels_named", "vectors_recovered", "members_named", "accuracy_lost"]
 METRICS: Mapping[Metric, str] = {
     "labels_named": "part of the clients whose most frequent class is named",
     "vectors_recovered": "part of the clients whose exact contribution is recovered",
+    "members_named": "part of the records of which it is told right whether they were in; half by chance",
     "accuracy_lost": "test accuracy without the attack minus test accuracy under it",
 }
 COUNTS = ("declared", "threshold", "all_but_one")
@@ -103,6 +107,9 @@ def known(name: str, strength: float | None = None) -> Known:
     """
     if name == SILENT:
         return Known(frozenset({Capability.FALLS_SILENT}), "accuracy_lost", "Bonawitz et al. 2017", False)
+    if name == READER:
+        needs = frozenset({Capability.SEES_FINAL_MODEL})
+        return Known(needs, "members_named", "Yeom et al. 2018; Nasr et al. 2021", False)
     if name in SPIES:
         spy = named_spy(name)
         metric: Metric = "labels_named" if spy.seeks == "label" else "vectors_recovered"

@@ -5,6 +5,8 @@ Rules kept here:
 - Its randomness is replayable and drawn from the seed, so a witness can be played again; no attack knows it.
 - Attacks that only listen share one run. Attacks that lose accuracy are compared with the run of the same
   seed without an attacker.
+- Whoever reads the finished model plays for records of which a coin put half into the data. The coins come
+  from a generator of their own, so they are the same with the defence on and off.
 - The truth (what clients really have and sent) is kept beside the tape and never handed to a spy.
 
 What this file does NOT do: judge (`verdict`), or choose configs (`document`).
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 from securefl import config as configuration
 from securefl.attacks import attack_label, named_attack, poisoned
+from securefl.attacks.inference.wagers import guessed, wager
 from securefl.attacks.silence import silenced
 from securefl.attacks.spying import SPIES, Answers, Spy, Tape, loot_of, named_spy, tapped
 from securefl.build import Parties, assemble, load_dataset
@@ -32,7 +35,7 @@ from securefl.guarantee import Terms, settle
 from securefl.secagg import Roster
 from securefl.secagg.messages import Terms as GroupTerms
 from securefl.threats.observation import Observation
-from securefl.threats.tables import SILENT
+from securefl.threats.tables import READER, SILENT
 
 Words = NDArray[np.unsignedinteger]
 
@@ -64,6 +67,8 @@ def play(trial: Trial) -> tuple[Observation, ...]:
     """
     if all(name in SPIES for name, _ in trial.attacks):
         return tuple(_spied(trial, named_spy(name)) for name, _ in trial.attacks)
+    if all(name == READER for name, _ in trial.attacks):
+        return (_read(trial),)
     terms = _settled(_text(trial))
     unharmed = _accuracy(terms, trial, None)
     return tuple(
@@ -171,6 +176,25 @@ def _colluders(config: Config, trial: Trial, group: GroupTerms) -> tuple[int, ..
     wanted = counts[trial.count] if isinstance(trial.count, str) else trial.count
     order = np.random.default_rng([trial.seed, group.group]).permutation(group.members)
     return tuple(int(one) for one in order[: min(wanted, len(group.members))])
+
+
+# Readers ----------------------------------------------------------------------------------------------
+
+RECORDS = 100
+"""To bet on in one run."""
+
+
+def _read(trial: Trial) -> Observation:
+    """One whole run on data with half of the records in it, and the guesses of whoever reads its model."""
+    config = configuration.parse(_text(trial))
+    wagers = wager(load_dataset(config), RECORDS, np.random.default_rng([trial.seed, RECORDS]))
+    with assemble(settle(config, wagers.dataset), randomness=_source(trial.seed), run="verify") as process:
+        state = process.initialize()
+        while not process.finished(state):
+            state, _ = process.next(state)
+        guesses = guessed(process.learner.logits(state.model, wagers.records), wagers.records)
+    hits = int((guesses == wagers.inside).sum())
+    return Observation(READER, trial.seed, hits / RECORDS, hits, RECORDS)
 
 
 # Accuracy ---------------------------------------------------------------------------------------------

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from securefl import config as configuration
+from securefl.config import Config
 from securefl.threats import Finding, Settings, Word, load, verify
+from securefl.threats.tables import READER
+from securefl.threats.trial import RECORDS, Trial, play
 
 Write = Callable[..., Path]
 
@@ -100,3 +104,18 @@ def test_where_there_are_no_tests_a_proof_is_not_tested(model_file: Write) -> No
 def test_workers_change_no_number(model_file: Write) -> None:
     path = model_file()
     assert run(path, workers=2)[0].verdict == run(path)[0].verdict
+
+
+def test_the_reader_of_a_model_bets_on_the_same_records_with_the_defence_on_and_off(
+    small: Callable[..., Config], tmp_path: Path
+) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(configuration.dump(small("server.rounds=1", "secure_aggregation.epoch_rounds=1")))
+    plain, private = (
+        play(Trial(str(path), off, ((READER, None),), "declared", seed=1))[0]
+        for off in (("privacy={unit: none}",), ())
+    )
+    assert plain.trials == private.trials == RECORDS
+    assert 0.0 <= private.harm == private.successes / RECORDS <= 1.0
+    again = play(Trial(str(path), (), ((READER, None),), "declared", seed=1))[0]
+    assert again == private, "a witness can be played again"

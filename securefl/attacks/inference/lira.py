@@ -10,7 +10,7 @@ Rules kept here:
 
 What this file does NOT do: train shadow models, or choose a threshold (`roc`).
 
-Reference: Carlini et al. 2022, algorithm 1 (online), section VI-A (offline, fixed variance).
+Reference: Carlini et al. 2022, algorithm 1 (online), and its offline form and fixed variance.
 """
 
 from __future__ import annotations

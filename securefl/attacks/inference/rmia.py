@@ -8,8 +8,8 @@ Rules kept here: gains are kept as logarithms. Without `members`, p(x) is the me
 
 What this file does NOT do: train reference models.
 
-Reference: Zarifzadeh, Liu and Shokri 2024, "Low-Cost High-Power Membership Inference Attacks", sections 3 and
-B.2 (offline approximation).
+Reference: Zarifzadeh, Liu and Shokri 2024, "Low-Cost High-Power Membership Inference Attacks", with its
+offline approximation.
 """
 
 from __future__ import annotations

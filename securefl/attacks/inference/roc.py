@@ -7,7 +7,7 @@ Rules kept here:
 
 What this file does NOT do: say anything of other attacks. Chance here is no proof of privacy.
 
-Reference: Carlini et al. 2022, section III (low false-positive rates).
+Reference: Carlini et al. 2022 (low false-positive rates).
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 Rules kept here: everything comes from logits in float64. A softmax in float32 is 1 for every example that a
 model has learnt, and log p - log(1 - p) of it says nothing more; the margin from logits goes on growing.
 
-Reference: Carlini et al. 2022, "Membership Inference Attacks From First Principles", section IV-C (logit
-scaling).
+Reference: Carlini et al. 2022, "Membership Inference Attacks From First Principles", logit scaling.
 """
 
 from __future__ import annotations
