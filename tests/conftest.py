@@ -11,6 +11,9 @@ import yaml
 from securefl import config as configuration
 from securefl.config import Config
 
+collect_ignore = ["kill_nursery.py"]
+"""A program that tests start, not a module with tests or examples."""
+
 SMALL = """
 version: 1
 name: small

@@ -34,7 +34,8 @@ def test_fast_claims_hold() -> None:
     found = verify(MODELS, ROOT / "threat_models", Settings(fast=True, proofs=False), lambda *_: None)
     assert not [(one.name, one.verdict.word, one.verdict.reason) for one in found if one.failing]
     held = {one.model.id for one in found if one.verdict.word is Word.HOLDS}
-    assert held == ADVERSARIES - {"faulty_clients"}, "its measured claims are too long for --fast"
+    quick = ADVERSARIES - {"faulty_clients", "model_reader"}
+    assert held == quick, "the measured claims of the others need more runs than --fast has"
 
 
 def test_every_proof_names_tests_that_are_there() -> None:

@@ -50,6 +50,7 @@ def favoured(words: Words, encoding: Encoding, classes: int) -> int:
     """The class whose output bias the words move up most. Shapes: words (encoding.length,).
 
     Example:
+        >>> from securefl.encoding import FixedPoint
         >>> codec = FixedPoint(clip_norm=1.0, bits=8, dim=3, members=2, cap=1, weighted=False)
         >>> favoured(np.array([7, 3, 2**codec.ring_bits - 1], codec.dtype), codec, 2)
         0
