@@ -16,7 +16,7 @@ LATER_KEYS = {
     "lora": "LoRA adapters of language models come with a later version; model.kind is linear, mlp or cnn",
     "task": "tasks such as causal_lm come with a later version; this one trains classifiers (model, data)",
     "agent": "agents come with a later version",
-    "audit": "privacy audits come with a later version",
+    "audit": "audits are a command and no key of a run: `securefl audit CONFIG`",
     "personalisation": "personalised models come with a later version; this one trains one global model",
     "personalization": "personalised models come with a later version; this one trains one global model",
     "secure_aggregation.aggregators": "two aggregators with norm proofs come with a later version; there is "

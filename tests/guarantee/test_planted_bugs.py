@@ -196,14 +196,17 @@ def sized_before_rounding(config: Config) -> tuple[NoisyFixedPoint, DistributedD
 
 
 def honest_sums_do_not_wrap(make: Callable[..., NoisyFixedPoint]) -> None:
-    codec = make(1.0, 4, 2000, 30, DiscreteGaussian(30.0))
-    source, exact = SystemRandomness(), np.zeros(2000, dtype=np.int64)
-    total = np.zeros(2000, dtype=codec.dtype)
-    spike = np.zeros(2000)
+    # The sum's noise has a deviation of 30 sqrt(30) = 164 steps. A ring of 10 bits, for three deviations of
+    # one share, is passed at 512, by one coordinate in 560: by none of 20,000 with probability below 1e-15.
+    length = 20_000
+    codec = make(1.0, 4, length, 30, DiscreteGaussian(30.0))
+    source, exact = SystemRandomness(), np.zeros(length, dtype=np.int64)
+    total = np.zeros(length, dtype=codec.dtype)
+    spike = np.zeros(length)
     spike[0] = 1.0
     for _ in range(30):
         values = codec.rounded(spike, stream := source.stream("x"))
-        values += codec.noise.draw(stream, 2000)
+        values += codec.noise.draw(stream, length)
         exact += values
         total += values.astype(codec.dtype)
     assert np.array_equal(sign_extended(total, codec.ring_bits), exact)
