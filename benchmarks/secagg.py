@@ -167,7 +167,7 @@ def _packing(dim: int) -> list[bench.Check]:
         works = {"pack": lambda w=words, b=width: pack(w, b),
                  "unpack": lambda p=data, b=width, t=dtype: unpack(p, b, dim, t)}  # fmt: skip
         for name, work in works.items():
-            slowest[name] = max(slowest[name], (1e3 * bench.bestbench.cpu_seconds(work), width))
+            slowest[name] = max(slowest[name], (1e3 * bench.best_cpu_seconds(work), width))
     return [
         bench.at_most(
             f"{name}, slowest of the widths 1 to 64 (at {width})", milliseconds, 30, "CPU ms, best of 5"
@@ -177,7 +177,7 @@ def _packing(dim: int) -> list[bench.Check]:
 
 
 def _sharing() -> bench.Check:
-    seconds = bench.bestbench.cpu_seconds(lambda: secagg_ours.sharing(MEMBERS, THRESHOLD))
+    seconds = bench.best_cpu_seconds(lambda: secagg_ours.sharing(MEMBERS, THRESHOLD))
     name = f"both secrets shared and rebuilt, n = {MEMBERS}, t = {THRESHOLD}"
     return bench.at_most(name, 1e3 * seconds, 5, "CPU ms, best of 5")
 
@@ -228,11 +228,11 @@ def _floor(dim: int, codec: FixedPoint, real: secagg_round.Cost, client: float, 
     def keystream() -> None:
         Cipher(algorithms.AES256(seed), modes.CTR(bytes(16))).encryptor().update_into(zeros, target)
 
-    bare = bench.bestbench.cpu_seconds(keystream)
+    bare = bench.best_cpu_seconds(keystream)
     alone = (
-        (real.holders + 1) * bench.bestbench.cpu_seconds(lambda: add_mask(words, seed, 1))
-        + bench.bestbench.cpu_seconds(lambda: codec.encode(update, stream))
-        + 2 * bench.bestbench.cpu_seconds(lambda: hashlib.sha256(model).digest())
+        (real.holders + 1) * bench.best_cpu_seconds(lambda: add_mask(words, seed, 1))
+        + bench.best_cpu_seconds(lambda: codec.encode(update, stream))
+        + 2 * bench.best_cpu_seconds(lambda: hashlib.sha256(model).digest())
     )
     survivors = MEMBERS - DROPPED
     masks = survivors + DROPPED * round(real.holders * survivors / MEMBERS)
