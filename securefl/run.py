@@ -25,7 +25,7 @@ from safetensors.numpy import load_file, save
 from securefl import config as configuration
 from securefl import manifest as manifests
 from securefl import run_directory as folder
-from securefl.build import Metrics, Parties, Process, assemble, build_learner, load_dataset, refuse_unfit
+from securefl.build import Parties, assemble, build_learner, load_dataset, refuse_unfit
 from securefl.config import Config
 from securefl.crypto.randomness import Randomness, SystemRandomness
 from securefl.data import Examples
@@ -36,6 +36,7 @@ from securefl.federation.record import as_json
 from securefl.federation.server import State
 from securefl.guarantee import Terms, card, model_spec, settle
 from securefl.privacy.ledger import Ledger
+from securefl.process import Metrics, Process
 from securefl.summary import Summary, read_summary, summarise
 
 if TYPE_CHECKING:

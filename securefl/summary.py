@@ -17,10 +17,10 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from securefl import run_directory as folder
-from securefl.build import Process
 from securefl.errors import RunDirectoryError
 from securefl.federation.server import State
 from securefl.guarantee import Terms, privacy_statement
+from securefl.process import Process
 
 Summary = dict[str, object]
 

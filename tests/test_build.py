@@ -11,13 +11,14 @@ import pytest
 from torch import nn
 
 import securefl
-from securefl.build import Metrics, Process, assemble, load_dataset
+from securefl.build import assemble, load_dataset
 from securefl.config import Config
 from securefl.crypto import SeededRandomness, SystemRandomness
 from securefl.encoding import clip_to_norm, quantise
 from securefl.errors import BudgetExceeded, ConfigError, DataError, LedgerError
 from securefl.federation import Client, LocalUpdate, State
 from securefl.guarantee import settle
+from securefl.process import Metrics, Process
 from securefl.secagg import Step, split, step_of
 
 Make = Callable[..., Config]

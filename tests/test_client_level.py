@@ -14,7 +14,6 @@ import pytest
 import securefl
 from securefl import config as configuration
 from securefl import run as runs
-from securefl.build import Process
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.encoding.fixed_point import sign_extended
@@ -26,6 +25,7 @@ from securefl.federation.server import State
 from securefl.guarantee import Terms
 from securefl.privacy.events import DistributedDiscreteGaussian
 from securefl.privacy.ledger import Ledger
+from securefl.process import Process
 from securefl.secagg import GroupOutcome
 
 Make = Callable[..., Config]

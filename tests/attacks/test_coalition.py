@@ -20,13 +20,13 @@ from securefl.attacks import (
     poisoned,
 )
 from securefl.attacks.omniscient import OMNISCIENT
-from securefl.build import Metrics, Process
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
 from securefl.federation import Client
 from securefl.federation.client import Party
+from securefl.process import Metrics, Process
 from securefl.robust import OwnRule
 
 Make = Callable[..., Config]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import securefl
-from securefl.build import Process
 from securefl.config import Config
 from securefl.errors import BudgetExceeded, PolicyError
 from securefl.federation import Client, LocalUpdate, answer_all
 from securefl.federation.server import play
 from securefl.federation.stopwatch import Stopwatch
+from securefl.process import Process
 from securefl.secagg import Step, split, step_of
 
 Make = Callable[..., Config]

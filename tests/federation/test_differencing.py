@@ -20,7 +20,6 @@ import numpy as np
 import pytest
 
 import securefl
-from securefl.build import Process
 from securefl.config import Config
 from securefl.encoding import FixedPoint, clip_to_norm
 from securefl.errors import BudgetExceeded
@@ -28,6 +27,7 @@ from securefl.federation import Client, LocalUpdate
 from securefl.federation.contribution import MODEL_DTYPE
 from securefl.privacy.accountant import epsilon
 from securefl.privacy.events import releases
+from securefl.process import Process
 from securefl.secagg import (
     Draw,
     EpochPlan,

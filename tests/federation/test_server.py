@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 
 import securefl
-from securefl.build import Process
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.errors import DataError
@@ -19,6 +18,7 @@ from securefl.federation import Client, Party, Prepared, RoundRecord, State, ini
 from securefl.federation.order import bucket_order
 from securefl.federation.server import cohort
 from securefl.federation.stopwatch import Stopwatch
+from securefl.process import Process
 from securefl.robust import Before, OwnRule, combine
 
 Make = Callable[..., Config]
