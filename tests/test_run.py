@@ -340,26 +340,29 @@ def charges(out: Path) -> set[tuple[str, int, int, int]]:
     return {(record.kind, record.client, record.round, record.attempt) for record in records}
 
 
-def test_what_a_killed_run_released_is_charged_when_it_resumes(small: Make, tmp_path: Path) -> None:
-    config = tmp_path / "config.yaml"
+@pytest.fixture
+def killed(small: Make, tmp_path: Path) -> Path:
+    """A run of two rounds, killed as soon as all clients have answered the mask step of the first."""
+    config, out = tmp_path / "config.yaml", tmp_path / "run"
     config.write_text(configuration.dump(small("server.rounds=2")))
     # Commits of round 1: commit, reveal, advertise, share, mask. Killed right after the fifth.
-    assert play(tmp_path / "run", 5, config) == -9
-    assert {(kind, round) for kind, _, round, _ in charges(tmp_path / "run")} == {("intent", 1)}
-    assert len(charges(tmp_path / "run")) == 9
+    assert play(out, 5, config) == -9
+    return out
+
+
+def test_what_a_killed_run_released_is_charged_when_it_resumes(killed: Path) -> None:
+    assert {(kind, round) for kind, _, round, _ in charges(killed)} == {("intent", 1)}
+    assert len(charges(killed)) == 9
 
 
 def test_a_run_whose_ledger_is_gone_before_its_first_checkpoint_is_not_resumed_with_an_empty_one(
-    small: Make, tmp_path: Path
+    killed: Path,
 ) -> None:
-    config, out = tmp_path / "config.yaml", tmp_path / "run"
-    config.write_text(configuration.dump(small("server.rounds=2")))
-    assert play(out, 5, config) == -9
-    assert not (out / folder.CHECKPOINT).exists() and len(charges(out)) == 9
-    (out / folder.LEDGER).unlink()
+    assert not (killed / folder.CHECKPOINT).exists() and len(charges(killed)) == 9
+    (killed / folder.LEDGER).unlink()
     with pytest.raises(LedgerUnusable, match="forget the spent budget"):
-        runs.resume(out, randomness=SeededRandomness(SEED))
-    assert not (out / folder.LEDGER).exists()
+        runs.resume(killed, randomness=SeededRandomness(SEED))
+    assert not (killed / folder.LEDGER).exists()
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -395,15 +398,12 @@ def test_a_finished_run_without_its_ledger_is_not_summed_up_anew_as_if_it_had_co
 
 
 def test_a_folder_whose_ledger_has_charges_and_whose_manifest_is_gone_does_not_begin_again(
-    small: Make, tmp_path: Path
+    killed: Path,
 ) -> None:
-    config, out = tmp_path / "config.yaml", tmp_path / "run"
-    config.write_text(configuration.dump(small("server.rounds=2")))
-    assert play(out, 5, config) == -9
     for name in (folder.MANIFEST, folder.METRICS, folder.ROUNDS):
-        (out / name).unlink()
+        (killed / name).unlink()
     with pytest.raises(RunDirectoryError, match=r"ledger with charges and no manifest\.json"):
-        runs.resume(out, randomness=SeededRandomness(SEED))
+        runs.resume(killed, randomness=SeededRandomness(SEED))
 
 
 def test_the_identities_of_a_run_in_flight_are_for_its_owner_only(small: Make, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ leaks; only the accountant bounds from above.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from securefl.errors import ConfigError
@@ -54,3 +55,17 @@ def error_of(confidence: float) -> float:
             "confidence",
         )
     return 1.0 - confidence
+
+
+def last_true(holds: Callable[[float], bool], high: float, halvings: int) -> float:
+    """Where in [0, `high`] a condition that holds at first ceases to, rounded down; 0 if it never holds.
+
+    Example:
+        >>> last_true(lambda x: x < 3.0, 8.0, 2), last_true(lambda x: x < 3.0, 8.0, 3)
+        (2.0, 2.0)
+    """
+    low = 0.0
+    for _ in range(halvings):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low

@@ -32,6 +32,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from securefl.audit.bound import last_true
 from securefl.errors import ConfigError
 from securefl.privacy.accountant import SMALLEST_DELTA, epsilon
 from securefl.privacy.events import SampledGaussian
@@ -173,11 +174,7 @@ def gaussian_epsilon(shift: float, delta: float) -> float:
     """
     if shift <= 0.0 or _gaussian_delta(shift, 0.0) <= delta:
         return 0.0
-    low, high = 0.0, shift * (shift / 2.0 + 8.0)
-    for _ in range(60):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if _gaussian_delta(shift, middle) > delta else (low, middle)
-    return low
+    return last_true(lambda at: _gaussian_delta(shift, at) > delta, shift * (shift / 2.0 + 8.0), 60)
 
 
 def normal_cdf(x: float) -> float:

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from securefl.audit.binomial import at_least, masses
-from securefl.audit.bound import LowerBound, error_of
+from securefl.audit.bound import LowerBound, error_of, last_true
 from securefl.audit.family import Curve, Family, approximate
 from securefl.audit.two_world import require_scores
 from securefl.errors import DataError
@@ -181,8 +181,4 @@ def _largest(canaries: int, made: int, correct: int, delta: float, alpha: float)
     guesses = Guesses(canaries, made, correct)
     if p_value(guesses, 0.0, delta) > alpha:
         return 0.0
-    low, high = 0.0, _LARGEST_EPSILON
-    for _ in range(40):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if p_value(guesses, middle, delta) <= alpha else (low, middle)
-    return low
+    return last_true(lambda epsilon: p_value(guesses, epsilon, delta) <= alpha, _LARGEST_EPSILON, 40)

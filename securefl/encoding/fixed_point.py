@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from securefl.crypto.randomness import Stream
-from securefl.encoding.packing import packed_size
+from securefl.encoding.encoding import Encoding
+from securefl.encoding.packing import packed_size, ring_dtype
 from securefl.errors import ConfigError, DataError, ProtocolError
 
 MIN_BITS = 4
@@ -105,7 +106,7 @@ class FixedPoint:
     @property
     def dtype(self) -> type[np.uint32] | type[np.uint64]:
         """The native word that carries ring elements."""
-        return np.uint32 if self.ring_bits <= 32 else np.uint64
+        return ring_dtype(self.ring_bits)
 
     @property
     def length(self) -> int:
@@ -179,13 +180,7 @@ class FixedPoint:
         Raises:
             ProtocolError: the weight total is none that honest survivors can have.
         """
-        if total.shape != (self.length,) or total.dtype != self.dtype:
-            raise ValueError(
-                f"expected {self.length} words of {np.dtype(self.dtype)}, got {total.dtype} of {total.shape}"
-            )
-        if not 1 <= survivors <= self.members:
-            raise ValueError(f"expected 1 to {self.members} survivors, got {survivors}")
-        signed = sign_extended(total, self.ring_bits)
+        signed = signed_sum(self, total, survivors)
         weight_total = self._weight_total(signed, survivors, public_weight)
         mean = signed[: self.dim].astype(np.float64)
         mean *= self.step * self.cap / weight_total
@@ -266,6 +261,18 @@ def quantise(
             raise DataError("expected finite coordinates below 2^62 steps, got others; nothing was encoded")
         words[start : start + _BLOCK] = _rounded(scaled, stream)
     return words
+
+
+def signed_sum(encoding: Encoding, total: NDArray[np.unsignedinteger], survivors: int) -> NDArray[np.int64]:
+    """A sum of `survivors` encodings as signed whole steps. Shapes: (length,) -> (length,)."""
+    if total.shape != (encoding.length,) or total.dtype != encoding.dtype:
+        raise ValueError(
+            f"expected {encoding.length} words of {np.dtype(encoding.dtype)}, got {total.dtype} of "
+            f"{total.shape}"
+        )
+    if not 1 <= survivors <= encoding.members:
+        raise ValueError(f"expected 1 to {encoding.members} survivors, got {survivors}")
+    return sign_extended(total, encoding.ring_bits)
 
 
 def sign_extended(words: NDArray[np.unsignedinteger], ring_bits: int) -> NDArray[np.int64]:

@@ -34,8 +34,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from securefl.crypto.randomness import Stream
-from securefl.encoding.fixed_point import MAX_RING_BITS, FixedPoint, clip_to_norm, quantise, sign_extended
-from securefl.encoding.packing import packed_size
+from securefl.encoding.fixed_point import (
+    MAX_RING_BITS,
+    FixedPoint,
+    clip_to_norm,
+    quantise,
+    sign_extended,
+    signed_sum,
+)
+from securefl.encoding.packing import packed_size, ring_dtype
 from securefl.encoding.rotation import largest_share, padded, rotate, unrotate
 from securefl.errors import ConfigError
 
@@ -131,7 +138,7 @@ class NoisyFixedPoint:
     @property
     def dtype(self) -> type[np.uint32] | type[np.uint64]:
         """The native word that carries ring elements."""
-        return np.uint32 if self.ring_bits <= 32 else np.uint64
+        return ring_dtype(self.ring_bits)
 
     @property
     def length(self) -> int:
@@ -206,13 +213,7 @@ class NoisyFixedPoint:
             survivors: how many vectors were summed.
             public_weight: not used: everybody counts the same.
         """
-        if total.shape != (self.length,) or total.dtype != self.dtype:
-            raise ValueError(
-                f"expected {self.length} words of {np.dtype(self.dtype)}, got {total.dtype} of {total.shape}"
-            )
-        if not 1 <= survivors <= self.members:
-            raise ValueError(f"expected 1 to {self.members} survivors, got {survivors}")
-        mean = sign_extended(total, self.ring_bits).astype(np.float64)
+        mean = signed_sum(self, total, survivors).astype(np.float64)
         mean *= self.step / survivors
         if self.rotation is not None:
             mean = unrotate(mean, self.rotation, self.dim)

@@ -37,6 +37,11 @@ def packed_size(count: int, ring_bits: int) -> int:
     return (count * ring_bits + 7) // 8
 
 
+def ring_dtype(ring_bits: int) -> type[np.uint32] | type[np.uint64]:
+    """The native word that a ring of so many bits wraps in."""
+    return np.uint32 if ring_bits <= 32 else np.uint64
+
+
 def pack(words: NDArray[np.unsignedinteger], ring_bits: int) -> bytes:
     """The canonical bytes of a vector modulo 2^ring_bits. Shapes: words (count,).
 

@@ -111,9 +111,11 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
     weights = client_weights(config, shares)
     if dim is None:
         dim = parameter_count(model_spec(config), dataset.shape, dataset.classes)
-    encoding, budget = _encoding(config, weights, dim), _budget(config, dataset)
-    if config.privacy.unit == "client":
-        encoding, budget = _client_level(config, config.privacy, dim)
+    encoding, budget = (
+        _client_level(config, config.privacy, dim)
+        if config.privacy.unit == "client"
+        else (_encoding(config, weights, dim), _budget(config, dataset))
+    )
     if budget is not None:
         _refuse_over_cap(config, dataset, budget, run)
     secagg = config.secure_aggregation
@@ -209,7 +211,7 @@ def _budget(config: Config, dataset: Dataset) -> Budget | None:
     )
 
 
-def _client_level(config: Config, privacy: ClientPrivacy, dim: int) -> tuple[Encoding, Budget]:
+def _client_level(config: Config, privacy: ClientPrivacy, dim: int) -> tuple[Encoding, Budget | None]:
     encoding, event = noisy_sum(config, privacy, dim)
     releases = config.server.rounds + privacy.spare_releases
     spent = epsilon(((event, releases),), privacy.delta, privacy.accountant)

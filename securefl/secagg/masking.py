@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from securefl.crypto import KeyPair, add_masks, derive
-from securefl.encoding.packing import pack_in_place
+from securefl.encoding.packing import pack_in_place, ring_dtype
 from securefl.errors import PeerFault, PolicyError, ProtocolError
 from securefl.secagg import transcript, tree
 from securefl.secagg.boxes import open_box
@@ -101,11 +101,6 @@ def send_plain(
     session = transcript.plain_session(transcript.context(terms), request.model)
     words = _contribution(terms, contribute, request.model)
     return Finished(terms), PlainReply(member.id, *_signed(member, terms, session, words))
-
-
-def ring_dtype(ring_bits: int) -> type[np.uint32] | type[np.uint64]:
-    """The native word that a ring of so many bits wraps in."""
-    return np.uint32 if ring_bits <= 32 else np.uint64
 
 
 def _dealers(member: Member, state: Shared, request: MaskRequest) -> dict[int, AdvertiseReply]:

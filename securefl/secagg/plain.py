@@ -14,10 +14,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from securefl.encoding.packing import ring_dtype
 from securefl.errors import GroupAborted
 from securefl.secagg import transcript
 from securefl.secagg.collect import collect
-from securefl.secagg.masking import ring_dtype
 from securefl.secagg.messages import PlainReply, PlainRequest, to_bytes
 from securefl.secagg.server import add_vector, reduce
 from securefl.secagg.stages import Group, Summed

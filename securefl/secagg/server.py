@@ -25,12 +25,12 @@ from functools import cache
 import numpy as np
 
 from securefl.crypto import add_masks
-from securefl.encoding.packing import unpack
+from securefl.encoding.packing import ring_dtype, unpack
 from securefl.errors import GroupAborted, ProtocolError
 from securefl.secagg import transcript, tree
 from securefl.secagg.collect import Blame, collect
 from securefl.secagg.graph import graph_of
-from securefl.secagg.masking import Words, ring_dtype
+from securefl.secagg.masking import Words
 from securefl.secagg.messages import (
     AdvertiseReply,
     AdvertiseRequest,

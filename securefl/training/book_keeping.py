@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -120,7 +121,7 @@ class _Books:
     def _check(self, pages: dict[str, _Page], examples: int) -> None:
         for name, page in pages.items():
             if not page.outputs:
-                _refuse_idle(name)
+                refuse_idle(f"{name}.weight")
             for before, after in zip(page.inputs, page.outputs, strict=True):
                 if len(before) != examples or len(after) != examples:
                     raise ConfigError(
@@ -144,7 +145,7 @@ class _Books:
             (before, after) for before, after in zip(page.inputs, gradients, strict=True) if after is not None
         ]
         if not used:
-            _refuse_idle(name)
+            refuse_idle(f"{name}.weight")
         return Positions(layer, [before for before, _ in used], [after for _, after in used])
 
 
@@ -186,9 +187,10 @@ def _served(layer: nn.Module) -> bool:
     return type(layer) is nn.Linear
 
 
-def _refuse_idle(name: str) -> None:
+def refuse_idle(parameter: str) -> NoReturn:
+    """Raises ConfigError: the parameter would silently not train."""
     raise ConfigError(
-        f"parameter {name + '.weight'!r} takes no part in the output, so it would not train; use it or "
-        "freeze it (requires_grad_(False))",
+        f"parameter {parameter!r} takes no part in the output, so it would not train; use it or freeze it "
+        "(requires_grad_(False))",
         "model",
     )

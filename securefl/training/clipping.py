@@ -25,7 +25,7 @@ from opacus.optimizers import DPOptimizer
 from torch import Tensor, nn
 
 from securefl.errors import ConfigError
-from securefl.training.book_keeping import book_keeping, keeps_books
+from securefl.training.book_keeping import book_keeping, keeps_books, refuse_idle
 from securefl.training.flat import trainable
 
 ClippedSum = Callable[[Tensor, Tensor], Tensor]
@@ -83,11 +83,7 @@ def _zero_broken_examples(names: Sequence[str], parameters: Sequence[nn.Paramete
     for name, parameter in zip(names, parameters, strict=True):
         sample: Tensor | None = parameter.grad_sample  # type: ignore[attr-defined]
         if sample is None:
-            raise ConfigError(
-                f"parameter {name!r} takes no part in the output, so it would not train; use it or "
-                "freeze it (requires_grad_(False))",
-                "model",
-            )
+            refuse_idle(name)
         samples.append(sample)
     # A row's sum is not finite if one of its entries is not; cheaper than testing each entry.
     sums = torch.stack([sample.reshape(len(sample), -1).sum(1) for sample in samples])

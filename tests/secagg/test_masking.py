@@ -9,9 +9,10 @@ import pytest
 
 from securefl.crypto import KeyPair, SystemRandomness, add_mask
 from securefl.encoding import FixedPoint
+from securefl.encoding.packing import ring_dtype
 from securefl.errors import BudgetExceeded, PolicyError
 from securefl.secagg import Step, aggregate, respond
-from securefl.secagg.masking import mask, pair_seed, pair_sign, ring_dtype, self_seed
+from securefl.secagg.masking import mask, pair_seed, pair_sign, self_seed
 from securefl.secagg.messages import from_bytes
 from securefl.secagg.states import open_state
 

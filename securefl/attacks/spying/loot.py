@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from securefl.attacks.spying.tape import GroupTape, Tape
 from securefl.encoding import Encoding
-from securefl.encoding.packing import unpack
+from securefl.encoding.packing import ring_dtype, unpack
 from securefl.errors import ProtocolError
 from securefl.secagg import Roster, Step
-from securefl.secagg.masking import ring_dtype
 from securefl.secagg.messages import MaskReply, PlainReply, Terms, from_bytes
 from securefl.secagg.server import Running, advance
 from securefl.secagg.stages import Advertising, Confirming, Group, Summed
