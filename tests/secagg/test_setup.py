@@ -112,7 +112,7 @@ def test_a_member_that_insists_on_a_draw_advertises_for_no_group_without_one(mak
 def test_keys_that_their_sender_did_not_sign_are_its_fault(asked):
     genuine = asked.states[PEER].reply
     for changed in (
-        replace(genuine, mask_public=asked.states[11].reply.channel_public[:-1] + b"\1"),
+        replace(genuine, mask_public=bytes([genuine.mask_public[0] ^ 1]) + genuine.mask_public[1:]),
         replace(genuine, seed_commitment=bytes(32)),
         replace(genuine, signature=bytes(64)),
     ):
