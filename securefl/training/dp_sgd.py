@@ -48,6 +48,7 @@ class PrivateGradient:
     def __call__(self, features: Tensor, labels: Tensor, noise: Stream) -> NDArray[np.float64]:
         """The noisy sum of one batch, empty or not. Shapes: (dim,)."""
         clean = self.clipped_sum(features, labels).to("cpu").numpy()
-        noisy = self.clip_norm * self.noise_multiplier * gaussian(noise, len(clean))
+        noisy = gaussian(noise, len(clean))
+        noisy *= self.clip_norm * self.noise_multiplier
         noisy += clean
         return noisy

@@ -145,18 +145,20 @@ class Learner:
         settings = self._settings
         update = np.zeros(self.dim)
         velocity = np.zeros(self.dim)
+        weights = np.empty(self.dim, dtype=np.float32)
         for _ in range(settings.steps):
             chosen = poisson_sample(sampling, len(examples.labels), settings.sample_rate)
             gradient = self._gradient_sum(*tensors(examples, chosen, self._device), noise)
             # In place, for the vectors are long; the order of operations is that of the formula.
             gradient /= settings.expected_batch
+            if settings.proximal:
+                gradient += settings.proximal * update
             velocity *= settings.momentum
             velocity += gradient
-            if settings.proximal:
-                velocity += settings.proximal * update
-            update -= settings.learning_rate * velocity
+            np.multiply(velocity, settings.learning_rate, out=gradient)
+            update -= gradient
             with np.errstate(over="ignore"):  # beyond float32 is infinite, which set_vector refuses
-                weights = (vector + update).astype(np.float32)
+                np.add(vector, update, out=weights, casting="same_kind")
             set_vector(self._module, weights)
         return update
 
