@@ -33,9 +33,10 @@ from securefl.encoding import NoisyFixedPoint
 from securefl.errors import ConfigError
 from securefl.federation.central_noise import CentralNoise
 from securefl.federation.client import Charge, Client, Party
-from securefl.federation.contribution import LocalUpdate
+from securefl.federation.contribution import Contribution, LocalUpdate
 from securefl.federation.enrolment import Enrolment, enrol
 from securefl.federation.optimizer import ServerOptimizer, Vector
+from securefl.federation.personal import PersonalModel, WithPersonal
 from securefl.federation.server import Setting
 from securefl.federation.stopwatch import Stopwatch
 from securefl.guarantee import Terms, check_ledger, model_spec, settle, with_rule
@@ -48,7 +49,7 @@ from securefl.transport import InProcess, Processes
 if TYPE_CHECKING:
     from torch import nn
 
-    from securefl.training import Learner
+    from securefl.training import Learner, LocalSettings
 
 Parties = Callable[[Mapping[int, Client]], Mapping[int, Party]]
 
@@ -119,11 +120,12 @@ def assemble(
     enrolment = enrolment or enrol(terms.config.clients, source)
     closing = ExitStack()
     try:
-        path = ledger_path(terms.config, ledger, closing)
+        home = _home(ledger, closing)
+        path = _ledger_path(terms.config, ledger, home)
         store = closing.enter_context(Ledger.open(path, create=create, private=source.private, run=run))
         if terms.budget is not None:
             check_ledger(store, terms.dataset, terms.budget, run)
-        return _process(terms, source, store, path, run, clients, model, enrolment, closing)
+        return _process(terms, source, store, path, home, run, clients, model, enrolment, closing)
     except BaseException:
         closing.close()
         raise
@@ -181,22 +183,24 @@ def load_dataset(config: Config) -> Dataset:
     )
 
 
-def ledger_path(config: Config, inside_run: Path | None, closing: ExitStack) -> Path:
-    """Where the ledger lives: the shared one of the config, the run's own, or a temporary one."""
-    if config.privacy.ledger is not None:
-        return Path(config.privacy.ledger)
-    if inside_run is not None:
-        return inside_run
-    return Path(closing.enter_context(TemporaryDirectory(prefix="securefl-"))) / "ledger.sqlite"
+def _ledger_path(config: Config, inside_run: Path | None, home: Path) -> Path:
+    """Where the ledger lies: the shared one of the config, or the run's own."""
+    shared = config.privacy.ledger
+    return Path(shared) if shared is not None else inside_run or home / "ledger.sqlite"
+
+
+def _home(ledger: Path | None, closing: ExitStack) -> Path:
+    """The folder of the run's own files: where its ledger lies, or a temporary one."""
+    if ledger is not None:
+        return ledger.parent
+    return Path(closing.enter_context(TemporaryDirectory(prefix="securefl-")))
 
 
 def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner, Vector]:
     """The resident model of one process, with the terms' local settings, and its initial flat vector."""
-    from securefl.training import Learner, LocalSettings, build_model, get_vector
+    from securefl.training import LocalSettings, get_vector
 
     config = terms.config
-    shape = terms.dataset.train.features.shape[1:]
-    module = model or build_model(model_spec(config), shape, terms.dataset.classes, config.seed)
     training = config.training
     settings = LocalSettings(
         steps=training.local_steps,
@@ -208,9 +212,60 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
         clip_norm=config.privacy.clip_norm,
         noise_multiplier=terms.gradient_noise,
     )
-    learner = Learner(module, settings, device=config.device)
-    learner.require(shape, terms.dataset.classes)
+    module = model or _module(terms)
+    learner = _learner(terms, module, settings)
     return learner, get_vector(module)
+
+
+def personal_models(
+    terms: Terms, home: Path, source: Randomness, model: nn.Module | None = None
+) -> dict[int, PersonalModel]:
+    """The personal model of every client; none without personalisation.
+
+    Args:
+        terms: the terms of the run.
+        home: the folder of the run's own files.
+        source: where the batches come from.
+        model: the caller's own module; built from the config if None.
+    """
+    from securefl.training import LocalSettings
+
+    personal, training = terms.config.personalisation, terms.config.training
+    if personal is None:
+        return {}
+    settings = LocalSettings(
+        steps=personal.local_steps,
+        learning_rate=personal.learning_rate,
+        sample_rate=training.sample_rate,
+        expected_batch=training.expected_batch,
+        proximal=personal.pull if personal.kind == "ditto" else 0.0,
+    )
+    learner = _learner(terms, model or _module(terms), settings)
+    return {
+        client: PersonalModel(
+            client=client,
+            path=home / "personal" / f"{client}.safetensors",
+            trainer=learner,
+            examples=terms.dataset.train.take(share),
+            randomness=source,
+        )
+        for client, share in enumerate(terms.shares)
+    }
+
+
+def _module(terms: Terms) -> nn.Module:
+    from securefl.training import build_model
+
+    data, config = terms.dataset, terms.config
+    return build_model(model_spec(config), data.shape, data.classes, config.seed)
+
+
+def _learner(terms: Terms, module: nn.Module, settings: LocalSettings) -> Learner:
+    from securefl.training import Learner
+
+    learner = Learner(module, settings, device=terms.config.device)
+    learner.require(terms.dataset.shape, terms.dataset.classes)
+    return learner
 
 
 def _process(
@@ -218,6 +273,7 @@ def _process(
     source: Randomness,
     store: Ledger,
     path: Path,
+    home: Path,
     run: str,
     clients: Parties | None,
     model: nn.Module | None,
@@ -228,18 +284,21 @@ def _process(
     stopwatch = Stopwatch()
     learner, initial = build_learner(terms, model)
     setting = build_setting(terms, enrolment.roster, run, source)
+    personal = personal_models(terms, home, source, model)
     engine: Engine
     if config.engine.kind == "processes":
-        hosts = partial(_hosts, configuration.dump(config), enrolment, source, path, run)
+        hosts = partial(_hosts, configuration.dump(config), enrolment, source, path, home, run)
         engine = Processes(hosts, enrolment.roster.ids, config.engine.workers)
     else:
-        honest = build_clients(terms, enrolment, source, store, run, learner, stopwatch)
+        honest = build_clients(terms, enrolment, source, store, run, learner, stopwatch, followers=personal)
         parties = honest if clients is None else clients(honest)
         if not isinstance(parties, Mapping):
             _refuse("clients", "a function that returns a mapping from ids to parties", parties)
         engine = InProcess(parties)
     closing.callback(engine.close)
-    return Process(terms, setting, learner, initial, engine, store, source.private, stopwatch, closing)
+    return Process(
+        terms, setting, learner, initial, engine, store, source.private, stopwatch, closing, personal
+    )
 
 
 def build_setting(terms: Terms, roster: Roster, run: str, source: Randomness) -> Setting:
@@ -296,15 +355,27 @@ def build_clients(
     learner: Learner,
     stopwatch: Stopwatch,
     only: tuple[int, ...] | None = None,
+    followers: Mapping[int, PersonalModel] | None = None,
 ) -> dict[int, Client]:
-    """The honest clients of a run that share one resident model; `only` restricts them to some ids."""
+    """The honest clients of a run that share one resident model; `only` restricts them to some ids.
+
+    Under `ditto` the `followers`, personal models by client, train beside them in every round.
+    """
     roster = enrolment.roster
     policy = client_policy(terms, roster, run)
     charge = _charge(terms, run)
+    personal = terms.config.personalisation
+
+    def contribution(client: int) -> Contribution:
+        update = local_update(terms, client, source, learner, stopwatch)
+        if followers is None or personal is None or personal.kind != "ditto":
+            return update
+        return WithPersonal(update, followers[client], stopwatch)
+
     return {
         client: Client(
             member=Member(client, Identity.from_bytes(enrolment.keys[client]), roster, policy, source),
-            contribution=local_update(terms, client, source, learner, stopwatch),
+            contribution=contribution(client),
             store=store,
             charge=charge,
             stopwatch=stopwatch,
@@ -367,6 +438,7 @@ def _hosts(
     enrolment: Enrolment,
     source: Randomness,
     path: Path,
+    home: Path,
     run: str,
     clients: tuple[int, ...],
     stopwatch: Stopwatch,
@@ -378,4 +450,5 @@ def _hosts(
     terms = settle(config, load_dataset(config), run=run)
     learner, _ = build_learner(terms)
     store = Ledger.open(path, create=False, private=source.private, run=run)
-    return build_clients(terms, enrolment, source, store, run, learner, stopwatch, clients)
+    personal = personal_models(terms, home, source)
+    return build_clients(terms, enrolment, source, store, run, learner, stopwatch, clients, personal)

@@ -9,11 +9,13 @@ What this file does NOT do: make the objects (`build`), or run directories and f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from securefl.federation.optimizer import Vector
+from securefl.federation.personal import PersonalModel
 from securefl.federation.record import RoundRecord
 from securefl.federation.server import Setting, State, initial_state, play
 from securefl.federation.stopwatch import Stopwatch
@@ -81,12 +83,14 @@ class Process:
         private: bool,
         stopwatch: Stopwatch,
         closing: ExitStack,
+        personal: Mapping[int, PersonalModel],
     ) -> None:
         self.terms = terms
         self.setting = setting
         self.learner = learner
         self._initial = initial
         self.engine = engine
+        self.personal = personal
         self.ledger = ledger
         self.private = private
         self._stopwatch = stopwatch

@@ -3,8 +3,8 @@
 Rules kept here:
 - Everything is recomputed from the run's own files and final state, so a resumed run has the same summary
   as an undisturbed one.
-- Of the data it reads the server's test set alone, which the card says is not covered. Training examples
-  enter through the model, and epsilon is what that cost.
+- Of the data it reads the server's test set, which the card says is not covered, and with personalisation
+  what every client held out. Training examples enter through the model, and epsilon is what that cost.
 
 What this file does NOT do: draw (`securefl.report`).
 """
@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from securefl import run_directory as folder
+from securefl.comparison import compare
 from securefl.errors import RunDirectoryError
 from securefl.federation.server import State
 from securefl.guarantee import Terms, privacy_statement
@@ -98,6 +99,7 @@ def summarise(terms: Terms, out: Path, process: Process, state: State) -> Summar
         "seconds_total": sum(line.seconds for line in lines),
         "seconds_by_phase": _by_phase(rounds),
         **_by_client(terms, process, state),
+        **({} if (personal := compare(process, state)) is None else {"personalisation": personal}),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from securefl.cli import output
 
@@ -21,7 +22,23 @@ def print_summary(summary: Mapping[str, object], folder: Path, report: Path) -> 
         ]
         columns = ("client", "test accuracy", "its majority class", "examples")
         output.print_table("Test accuracy per client of the data", columns, cells)
+    personal = summary.get("personalisation")
+    if isinstance(personal, Mapping):
+        _print_personal(personal)
     output.print_text(f"Run: {folder}\nReport: {report}")
+
+
+def _print_personal(personal: Mapping[str, Any]) -> None:
+    columns = ("model", "mean over clients", "worst tenth of them")
+    cells = [
+        (name, _real(personal[name]["mean"]), _real(personal[name]["worst_tenth"]))
+        for name in ("shared", "personal")
+    ]
+    title = (
+        f"Accuracy on {personal['held_out']} examples held out at clients ({personal['kind']}, simulation)"
+    )
+    output.print_table(title, columns, cells)
+    output.print_text(f"Better off with the shared model: {personal['loses']:.0%} of the clients")
 
 
 def rows(summary: Mapping[str, object]) -> list[tuple[str, str]]:

@@ -17,8 +17,7 @@ LATER_KEYS = {
     "task": "tasks such as causal_lm come with a later version; this one trains classifiers (model, data)",
     "agent": "agents come with a later version",
     "audit": "audits are a command and no key of a run: `securefl audit CONFIG`",
-    "personalisation": "personalised models come with a later version; this one trains one global model",
-    "personalization": "personalised models come with a later version; this one trains one global model",
+    "personalization": "the key is spelled personalisation, `{kind: fine_tune, ...}` or `{kind: ditto, ...}`",
     "secure_aggregation.aggregators": "two aggregators with norm proofs come with a later version; there is "
     "one server, with groups",
 }

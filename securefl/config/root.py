@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from securefl.config import consistency
 from securefl.config.aggregation import Engine, InProcess, SecureAggregation, Server, Simulation
 from securefl.config.learning import AllParticipate, Data, Model, Participation, Privacy, Training
+from securefl.config.personalisation import Personalisation
 from securefl.config.robustness import Robust
 from securefl.config.section import Count, Section, Seed, doc
 
@@ -52,6 +53,10 @@ class Config(Section):
     secure_aggregation: Annotated[SecureAggregation, doc("Masked sums inside groups.", {"group_size": 4})]
     robust: Annotated[Robust, doc("The rule over group means.", {"rule": "trimmed_mean"})]
     server: Annotated[Server, doc("The server's side.", {"rounds": 30})]
+    personalisation: Annotated[
+        Personalisation | None,
+        doc("A model of every client's own, which never leaves it.", {"kind": "fine_tune"}),
+    ] = None
     simulation: Annotated[Simulation, doc("What only a simulation has.", {"dropout": 0.1})] = Simulation()
     engine: Annotated[Engine, doc("Where clients run.", {"kind": "in_process"})] = InProcess(
         kind="in_process"

@@ -250,6 +250,12 @@ def _limits(terms: Terms) -> list[str]:
             "The curves per client are exact scores on training data, for the operator of a simulation only: "
             "whoever gets the round records or the report has them, and epsilon does not cover them."
         )
+    if terms.config.personalisation is not None:
+        lines.append(
+            "Personal models are trained without noise and stay at their clients: epsilon does not cover "
+            "whoever gets one. Their comparison with the shared model has exact scores on clients' held-out "
+            "examples, for the operator of a simulation only."
+        )
     if terms.config.server.weights.kind == "examples":
         lines.append("The numbers of examples enter an exact masked sum: data-set sizes are not protected.")
     if terms.rule != "mean":

@@ -13,14 +13,13 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from securefl.config import Config
 from securefl.config.learning import ClientPrivacy
 from securefl.data import Dataset, partition
+from securefl.data.partition import Parts
+from securefl.data.split import held_out as split_off
 from securefl.encoding import Encoding, FixedPoint
-from securefl.errors import BudgetExceeded, ConfigError, LedgerUnusable
+from securefl.errors import BudgetExceeded, ConfigError, DataError, LedgerUnusable
 from securefl.federation.rehearsal import Grouping, Traffic, rehearse
 from securefl.guarantee.noisy_sum import noisy_sum
 from securefl.privacy.accountant import epsilon, noise_multiplier_for
@@ -60,7 +59,8 @@ class Terms:
     Attributes:
         config: the validated config.
         dataset: the loaded data.
-        shares: per client, the indices of its training examples.
+        shares: per client, the indices of the examples that it trains on.
+        held_out: per client, those that it compares models on; empty without personalisation.
         dim: parameters of the model.
         encoding: how updates become ring words.
         budget: the privacy budget; None without differential privacy.
@@ -71,7 +71,8 @@ class Terms:
 
     config: Config
     dataset: Dataset
-    shares: tuple[NDArray[np.int64], ...]
+    shares: Parts
+    held_out: Parts
     dim: int
     encoding: Encoding
     budget: Budget | None
@@ -107,7 +108,8 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
         LedgerUnusable: the shared ledger is damaged, locked, or no ledger.
     """
     split = config.data.partition
-    shares = partition(dataset, split.kind, config.clients, config.seed, alpha=split.alpha)
+    given = partition(dataset, split.kind, config.clients, config.seed, alpha=split.alpha)
+    shares, held_out = _apart(config, dataset, given)
     weights = client_weights(config, shares)
     if dim is None:
         dim = parameter_count(model_spec(config), dataset.shape, dataset.classes)
@@ -132,7 +134,7 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
         ),
         config.cohort_size,
     )
-    return Terms(config, dataset, shares, dim, encoding, budget, weights, traffic)
+    return Terms(config, dataset, shares, held_out, dim, encoding, budget, weights, traffic)
 
 
 def with_rule(terms: Terms, rule: OwnRule) -> Terms:
@@ -158,7 +160,27 @@ def model_spec(config: Config) -> ModelSpec:
     return ModelSpec(model.kind, tuple(model.hidden), tuple(model.channels))
 
 
-def client_weights(config: Config, shares: tuple[NDArray[np.int64], ...]) -> dict[int, int]:
+def _apart(config: Config, dataset: Dataset, given: Parts) -> tuple[Parts, Parts]:
+    """What each client trains on, and what it keeps to compare its personal model with the shared one."""
+    personal = config.personalisation
+    if personal is None:
+        return given, tuple(share[:0] for share in given)
+    labels = dataset.train.labels
+    parts = [split_off(labels[share], None, personal.held_out, config.seed) for share in given]
+    for client, (_, kept) in enumerate(parts):
+        if not len(kept):
+            raise DataError(
+                "personalisation.held_out: expected an example of every client to compare models on, got "
+                f"none of the {len(given[client])} of client {client}; hold out a larger part, or share the "
+                "data out among fewer clients"
+            )
+    return (
+        tuple(share[train] for share, (train, _) in zip(given, parts, strict=True)),
+        tuple(share[kept] for share, (_, kept) in zip(given, parts, strict=True)),
+    )
+
+
+def client_weights(config: Config, shares: Parts) -> dict[int, int]:
     """Integer weight per client: 1, the declared constant, or the capped number of examples."""
     declared = config.server.weights
     if declared.kind == "uniform":

@@ -87,9 +87,21 @@ class Learner:
         self._probed.add(input_shape)
 
     def train(
-        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
+        self,
+        vector: NDArray[np.float32],
+        examples: Examples,
+        sampling: Stream,
+        noise: Stream,
+        anchor: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float64]:
         """The change of the weights after `settings.steps` local steps. Shapes: (dim,) -> (dim,).
+
+        Args:
+            vector: where the steps begin.
+            examples: this client's own.
+            sampling: the stream that draws the batches.
+            noise: the stream of the noise, if there is any.
+            anchor: what the proximal term pulls to; `vector` if None.
 
         Guarantee: under private settings the result is `steps` Poisson-sampled Gaussian releases
         about `examples` and post-processing of them.
@@ -107,7 +119,7 @@ class Learner:
             warnings.filterwarnings("ignore", message="Full backward hook is firing")
             # For dropout only; noise and Poisson draws never come from torch.
             self._seed(int.from_bytes(sampling.take(7), "big"))
-            update = self._walk(vector, examples, sampling, noise)
+            update = self._walk(vector, examples, sampling, noise, anchor)
         if [each._version for each in frozen] != versions:
             raise PrivacyError("a frozen parameter was written during training; freeze it or train it")
         if self._private is not None:
@@ -140,9 +152,15 @@ class Learner:
         return module.eval()
 
     def _walk(
-        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
+        self,
+        vector: NDArray[np.float32],
+        examples: Examples,
+        sampling: Stream,
+        noise: Stream,
+        anchor: NDArray[np.float32] | None,
     ) -> NDArray[np.float64]:
         settings = self._settings
+        away = 0.0 if anchor is None else vector.astype(np.float64) - anchor
         update = np.zeros(self.dim)
         velocity = np.zeros(self.dim)
         weights = np.empty(self.dim, dtype=np.float32)
@@ -152,7 +170,7 @@ class Learner:
             # In place, for the vectors are long; the order of operations is that of the formula.
             gradient /= settings.expected_batch
             if settings.proximal:
-                gradient += settings.proximal * update
+                gradient += settings.proximal * (update + away)
             velocity *= settings.momentum
             velocity += gradient
             np.multiply(velocity, settings.learning_rate, out=gradient)

@@ -1,0 +1,162 @@
+"""Personal models: trained at home on a client's own data, kept in a file there, never sent.
+
+Rules kept here:
+- What a client sends does not depend on its personal model: it is made first, from the shared model alone.
+- A round is trained once however often it is asked: the file keeps the model before its latest round as well,
+  so a retry or a resumed run starts from there and ends with the same model.
+- Nothing is noised or charged, because nothing leaves. Whoever gets such a file can learn its client's data.
+
+What this file does NOT do: compare models (`securefl.process`), or train (`securefl.training`).
+
+Reference: Li, Hu, Beirami and Smith 2021, "Ditto: Fair and Robust Federated Learning Through
+Personalization", Algorithm 1.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from securefl.crypto.randomness import Randomness, Stream
+from securefl.data.examples import Examples
+from securefl.errors import DataError, RunDirectoryError
+from securefl.federation.contribution import MODEL_DTYPE, Contribution, Words
+from securefl.federation.stopwatch import Stopwatch
+
+Vector = NDArray[np.float32]
+
+
+class PersonalTrainer(Protocol):
+    """Learning on one machine, without noise, for a model that stays there."""
+
+    def train(
+        self,
+        vector: Vector,
+        examples: Examples,
+        sampling: Stream,
+        noise: Stream,
+        anchor: Vector | None = None,
+    ) -> NDArray[np.float64]:
+        """The local update of `vector`, pulled to `anchor`. Shapes: (dim,) -> (dim,)."""
+
+
+@dataclass(frozen=True)
+class PersonalModel:
+    """One client's personal model and the file that holds it.
+
+    Attributes:
+        client: id of the client, names its streams.
+        path: the file; made at the first step.
+        trainer: shared between the clients that one process simulates.
+        examples: this client's own data, without what is held out.
+        randomness: where the batches come from.
+    """
+
+    client: int
+    path: Path
+    trainer: PersonalTrainer
+    examples: Examples
+    randomness: Randomness
+
+    def follow(self, shared: Vector, round: int) -> None:
+        """Trains the personal model in a round whose shared model is `shared`, and keeps it.
+
+        A client begins from the shared model that it sees first. Steps that diverge leave it as it was.
+
+        Raises:
+            RunDirectoryError: the file is damaged, of another model, or cannot be written.
+        """
+        before = self._before(shared, round)
+        _write(self.path, round, before, self.trained(before, shared, round))
+
+    def trained(self, start: Vector, shared: Vector, round: int) -> Vector:
+        """`start` after some local steps, pulled to `shared`. Shapes: (dim,), (dim,) -> (dim,)."""
+        sampling = self.randomness.stream("personal sampling", self.client, round)
+        unused = self.randomness.stream("personal noise", self.client, round)
+        try:
+            update = self.trainer.train(start, self.examples, sampling, unused, anchor=shared)
+        except DataError:
+            return start
+        after = (start + update).astype(np.float32)
+        return after if np.isfinite(after).all() else start
+
+    def read(self, dim: int) -> Vector | None:
+        """The model after its latest round; None if it never trained.
+
+        Raises:
+            RunDirectoryError: the file is damaged or of another model.
+        """
+        kept = _read(self.path, dim)
+        return None if kept is None else kept[2]
+
+    def _before(self, shared: Vector, round: int) -> Vector:
+        kept = _read(self.path, shared.size)
+        if kept is None:
+            return shared
+        last, before, after = kept
+        return after if last < round else before
+
+
+@dataclass(frozen=True)
+class WithPersonal:
+    """A contribution beside which the client's personal model trains.
+
+    Attributes:
+        contribution: what is sent; it knows nothing of the personal model.
+        personal: the model that stays.
+        stopwatch: collects the seconds of personal training.
+    """
+
+    contribution: Contribution
+    personal: PersonalModel
+    stopwatch: Stopwatch
+
+    def __call__(self, model: bytes, round: int) -> Words:
+        """The contribution's ring words; the personal model has followed."""
+        words = self.contribution(model, round)
+        with self.stopwatch.measure("personal"):
+            self.personal.follow(np.frombuffer(model, dtype=MODEL_DTYPE), round)
+        return words
+
+
+def _write(path: Path, round: int, before: Vector, after: Vector) -> None:
+    arrays = {"round": np.array([round]), "before": before, "after": after}
+    draft = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            file.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as cause:
+        raise RunDirectoryError(
+            f"{path}: could not be written ({cause}); free space or fix access, then resume"
+        ) from cause
+
+
+def _read(path: Path, dim: int) -> tuple[int, Vector, Vector] | None:
+    if not path.exists():
+        return None
+    try:
+        arrays = load(path.read_bytes())
+        round, before, after = int(arrays["round"][0]), arrays["before"], arrays["after"]
+    except (OSError, SafetensorError, KeyError, IndexError, ValueError) as cause:
+        raise RunDirectoryError(
+            f"{path}: expected the personal model of a client, got none that reads ({cause}); restore it, or "
+            "remove the file: that client then begins again from the shared model"
+        ) from cause
+    for array in (before, after):
+        if array.dtype != np.float32 or array.shape != (dim,) or not np.isfinite(array).all():
+            raise RunDirectoryError(
+                f"{path}: expected {dim} finite parameters, got {array.dtype} of shape {array.shape}; it is "
+                "another run's or damaged: restore it, or remove the file"
+            )
+    return round, before, after
