@@ -40,7 +40,7 @@ def run(config: Path, *words: str) -> Result:
 def test_both_bounds_the_samples_the_confidence_and_the_ceiling_are_printed(config: Path) -> None:
     done = run(config, *SURE)
     assert done.exit_code == 0, done.output
-    for words in ("at least (audit)", "at most", "ceiling", "400 draws", "confidence 0.999999", "delta 1e-05"):
+    for words in ("at least (audit)", "at most", "ceiling", "400 draws", "0.999999 over all", "delta 1e-05"):
         assert words in done.output
 
 
