@@ -240,8 +240,8 @@ def test_checking_twelve_clients_over_thirty_rounds_composes_once_per_round(ledg
                 ledger.check(SOURCE, "run", client, event, 8.0, DELTA)
             for client in range(12):
                 ledger.intend(Release(SOURCE, "run", client, round, 0, event))
-    # One composition (20 ms) per distinct count and not one for each of 360 checks. Counted and not timed, since
-    # a busy machine may take any time.
+    # One composition (20 ms) per distinct count and not one for each of 360 checks; counted and not timed,
+    # since a busy machine may take any time.
     assert accountant._pld_epsilon.cache_info().misses == 30
 
 
