@@ -29,7 +29,6 @@ def settled() -> Terms:
         overrides=[
             "server.rounds=1",
             "privacy.spare_releases=0",
-            "privacy.epsilon=4",
             "secure_aggregation.epoch_rounds=1",
             "training={local_steps: 1, learning_rate: 1.5, sample_rate: 1.0, expected_batch: 120}",
         ],
@@ -67,7 +66,8 @@ def main() -> None:
         )
     print(f"\n{2 * DRAWS} draws each; a false alarm has probability 1e-6 at most")
     assert not honest.refuted, "the honest mechanism must stay below its accountant"
-    assert honest.lower.epsilon > 0.5, "the audit must see something, or it shows nothing"
+    # Over many audits the bound is 4.2, and six of its deviations below that 1.5.
+    assert honest.lower.epsilon > 1.0, "the audit must see something, or it shows nothing"
     assert wrong.refuted, "noise four times too small must be noticed"
 
 

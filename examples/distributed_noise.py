@@ -52,7 +52,7 @@ for size, plan in plans.items():
     measured[size] = noise_of_a_round(encoding, plan.groups).std()
     ratio, theory = measured[size] / measured[CLIENTS], math.sqrt(most / event.shares)
     print(f"{size:>10}{plan.groups:>8}{event.shares:>5}{measured[size]:>19.4f}{ratio:>17.2f}{theory:>8.2f}")
-    # Two standard deviations of 20,000 samples each: their ratio has a relative deviation of 0.7 %.
-    assert abs(ratio / theory - 1) < 5 / math.sqrt(DIM)
+    # Two standard deviations of 20,000 samples each: their ratio deviates by 0.7 % of itself; six of these.
+    assert abs(ratio / theory - 1) < 6 / math.sqrt(DIM)
 assert measured[6] > 3 * measured[60]
 print("The same epsilon for every client: what small groups add in robustness, they cost in noise.")

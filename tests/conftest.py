@@ -1,4 +1,9 @@
-"""Shared by all tests: a federation that trains in well under a second per round, an arena of seconds."""
+"""Shared by all tests: a federation that trains in well under a second per round, an arena of seconds.
+
+Property tests of the quick suite try the same examples in every run, so that a run says something about the
+change and nothing about its luck; the slow suite, and whoever names the profile `fresh`, tries others each
+time. No profile has a deadline or a health check that a busy machine could miss.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,25 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 
 from securefl import config as configuration
 from securefl.config import Config
 
 collect_ignore = ["kill_nursery.py"]
 """A program that tests start, not a module with tests or examples."""
+
+for profile, same_examples in (("quick", True), ("fresh", False)):
+    settings.register_profile(
+        profile, derandomize=same_examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Chooses the profile, unless `--hypothesis-profile` did."""
+    if not config.getoption("--hypothesis-profile"):
+        settings.load_profile("quick" if config.getoption("-m") == "not slow" else "fresh")
+
 
 SMALL = """
 version: 1

@@ -22,7 +22,7 @@ def test_the_example_runs_and_its_conclusion_holds(example: Path, tmp_path: Path
         env={**os.environ, **one_thread},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip(), "an example prints a table"

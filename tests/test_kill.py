@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,6 +83,8 @@ def charges(out: Path) -> list[tuple[str, int, int, int]]:
 
 def require_nothing_lost(out: Path) -> None:
     """What the records say was released is charged, once; no round stands twice."""
+    if not (out / folder.MANIFEST).exists() or not (out / folder.LEDGER).exists():
+        return
     recorded = folder.read_lines(out / folder.ROUNDS)
     slots = [(line["round"], line["attempt"]) for line in recorded]
     assert len(slots) == len(set(slots))
@@ -93,19 +96,23 @@ def require_nothing_lost(out: Path) -> None:
 
 
 def require_that_kills_change_nothing(make: Make, tmp_path: Path, rounds: int, moments: list[float]) -> None:
-    """Plays a run whole, and again killed at the given seconds after its start-up, as often as it lasts."""
+    """Plays a run whole, and again killed at the given seconds after its start-up, as often as it lasts.
+
+    Where a machine is so fast that the first moment comes too late, another run is killed at half of it.
+    """
     config = make(f"server.rounds={rounds}", "simulation.dropout=0.05")
     (tmp_path / "config.yaml").write_text(configuration.dump(config))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     runs.run(config, whole, randomness=SeededRandomness(SEED))
-    kills = 0
-    for seconds in moments:
+    first, *others = moments
+    while play(killed, tmp_path / "config.yaml", first):
+        shutil.rmtree(killed)
+        first /= 2
+    require_nothing_lost(killed)
+    for seconds in others:
         if play(killed, tmp_path / "config.yaml", seconds):
             break
-        kills += 1
-        if (killed / folder.MANIFEST).exists() and (killed / folder.LEDGER).exists():
-            require_nothing_lost(killed)
-    assert kills >= 1, "the first moment was meant to interrupt the run"
+        require_nothing_lost(killed)
     while not play(killed, tmp_path / "config.yaml", 120.0):
         pass
     assert (killed / folder.MODEL).read_bytes() == (whole / folder.MODEL).read_bytes()
@@ -256,10 +263,12 @@ def test_kills_of_a_private_run_leave_all_that_was_released_charged_and_answered
     # Other moments and points every time; a failure shows which.
     whole = nursery.play(tmp_path / "whole")
     require_finished(tmp_path / "whole", nursery.log, 3)
-    hit = play_through(nursery, tmp_path / "moments", moments(whole.seconds), 3)
+    hit, played = 0, 0
+    while hit == 0:  # a run's CPU time varies by a tenth, so one in twenty ends before its moment comes
+        played += 1
+        hit = play_through(nursery, tmp_path / f"moments{played}", moments(whole.seconds), 3)
     for point in random.sample(range(1, whole.points), 1):
         assert play_through(nursery, tmp_path / f"point{point}", at_points(point), 1) == 1, point
-    assert hit >= 1
 
 
 def test_a_run_that_finds_no_more_space_stops_with_a_typed_error_and_loses_nothing(

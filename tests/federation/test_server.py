@@ -169,13 +169,13 @@ def test_a_weight_total_that_honest_clients_cannot_have_excludes_the_group(small
 
 def test_groups_stay_for_an_epoch_and_are_drawn_anew_after_it(small: Make) -> None:
     drawn = []
-    with building(small(*FAST, "server.rounds=7")) as process:
+    with building(small(*FAST, "clients=15", "server.rounds=7")) as process:
         state = process.initialize()
         for _ in range(7):
             state, record = played(process, state)
             drawn.append(tuple(group.members for group in record.groups))
     assert len(set(drawn[:3])) == len(set(drawn[3:6])) == 1
-    # 280 ways to share nine out to three groups of three; that three draws agree has chance 1 in 78,400.
+    # 1.4 million ways to share 15 out to five groups of three: three draws agree with probability 5e-13.
     assert len(set(drawn)) > 1
 
 
