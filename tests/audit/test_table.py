@@ -45,4 +45,4 @@ def test_the_lower_bound_stays_below_the_accountants(
     found = audit(example_subject(settle(config, load_dataset(config)), SystemRandomness()), 1000, CONFIDENCE)
     assert not found.refuted
     assert found.lower.epsilon >= FLOORS[epsilon]
-    assert found.upper_run <= epsilon
+    assert found.claim.upper_run <= epsilon
