@@ -4,9 +4,9 @@ Unit example or client, epsilon 1, 4 or 8, nobody gone or 40 % of a group, the w
 a tiny random Llama. With confidence 1 - 1e-4 / 24 each, a false alarm anywhere has probability 1e-4 at most;
 really below 1e-9, since two rates would have to err by 4.75 deviations each.
 
-With unit example dropouts change nothing: a client's noise covers it alone. With unit client, 40 % gone leaves
-in a group's sum the fewest honest shares, which are charged for (h = 5 of 10); with nobody gone there are 9,
-and an audit sees less than is charged.
+With unit example dropouts change nothing: a client's noise covers it alone. With unit client, 40 % gone
+leaves in a group's sum the fewest honest shares, which are charged for (h = 5 of 10); with nobody gone there
+are 9, and an audit sees less than is charged.
 """
 
 from __future__ import annotations
