@@ -330,11 +330,12 @@ def build_setting(terms: Terms, roster: Roster, run: str, source: Randomness) ->
         agreement=secagg.agreement,
         survivors_min=config.fewest_survivors,
         before=robust.steps,
-        noise=_central_noise(terms, source),
+        noise=central_noise(terms, source),
     )
 
 
-def _central_noise(terms: Terms, source: Randomness) -> CentralNoise | None:
+def central_noise(terms: Terms, source: Randomness) -> CentralNoise | None:
+    """What a trusted server does to every sum first; None where clients add the noise, or nobody."""
     encoding = terms.encoding
     if not isinstance(encoding, NoisyFixedPoint) or encoding.shared:
         return None

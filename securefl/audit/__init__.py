@@ -12,17 +12,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from securefl.audit.bound import LowerBound
-from securefl.audit.family import Family, approximate, gaussian, gaussian_epsilon, sampled_gaussian
+from securefl.audit.family import (
+    Family,
+    approximate,
+    gaussian,
+    gaussian_epsilon,
+    sampled_gaussian,
+    shared_noise,
+)
 from securefl.audit.one_run import Guesses, guess, one_run, one_run_curve
 from securefl.audit.one_shot import OneShot, cosines, directions, one_shot
-from securefl.audit.subject import Audit, Draw, Subject, audit
+from securefl.audit.subject import Audit, Claim, Draw, Subject, audit
 from securefl.audit.two_world import two_world
 
 if TYPE_CHECKING:
+    from securefl.audit.client import client_subject
     from securefl.audit.example import example_subject
 
 __all__ = [
     "Audit",
+    "Claim",
     "Draw",
     "Family",
     "Guesses",
@@ -31,6 +40,7 @@ __all__ = [
     "Subject",
     "approximate",
     "audit",
+    "client_subject",
     "cosines",
     "directions",
     "example_subject",
@@ -41,12 +51,16 @@ __all__ = [
     "one_run_curve",
     "one_shot",
     "sampled_gaussian",
+    "shared_noise",
     "two_world",
 ]
 
 
+_OF_RUNS = {"client_subject": "client", "example_subject": "example"}
+"""They build a run; the statistics alone, which threat models use as well, do without."""
+
+
 def __getattr__(name: str) -> object:
-    # It builds a run; the statistics alone, which threat models use as well, do without.
-    if name != "example_subject":
+    if name not in _OF_RUNS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(f"{__name__}.example").example_subject
+    return getattr(import_module(f"{__name__}.{_OF_RUNS[name]}"), name)

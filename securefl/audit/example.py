@@ -24,24 +24,28 @@ Reference: Nasr et al. 2021, "Adversary Instantiation" (gradient canaries); Nasr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from securefl.audit.family import sampled_gaussian
-from securefl.audit.subject import Subject
+from securefl.audit.subject import Claim, Subject
 from securefl.build import build_learner, local_update
 from securefl.crypto.randomness import Randomness, SeededRandomness
 from securefl.data.examples import Examples
 from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
-from securefl.federation.contribution import LocalUpdate, Words
+from securefl.federation.contribution import MODEL_DTYPE, LocalUpdate, Words
 from securefl.federation.stopwatch import Stopwatch
 from securefl.guarantee import Budget, Terms
 from securefl.privacy.accountant import epsilon
 from securefl.privacy.events import SampledGaussian
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Vector = NDArray[np.float64]
 
@@ -53,7 +57,12 @@ _SAME = 0.99
 
 
 def example_subject(
-    terms: Terms, randomness: Randomness, client: int = 0, companions: int = COMPANIONS
+    terms: Terms,
+    randomness: Randomness,
+    client: int = 0,
+    companions: int = COMPANIONS,
+    model: nn.Module | None = None,
+    tried: Iterable[Examples] | None = None,
 ) -> Subject:
     """The audit's subject of a settled run.
 
@@ -62,28 +71,37 @@ def example_subject(
         randomness: where the draws' noise, samples and rounding come from.
         client: whose release it is.
         companions: how many of its examples train beside the canary, at most.
+        model: the caller's own module; built from the config if None.
+        tried: canaries to choose from; `candidates` if None, which suit features that are any numbers.
 
     Raises:
         ConfigError: the config promises nothing about an example, so there is nothing to audit.
     """
-    budget, event = _promised(terms)
-    learner, initial = build_learner(terms)
+    claim = example_claim(terms, client)
+    learner, initial = build_learner(terms, model)
     honest = local_update(terms, client, randomness, learner, Stopwatch())
     few = honest.examples.take(np.arange(min(companions, len(honest.examples))))
-    canary, direction = strongest_canary(terms, client, few)
+    canary, direction = strongest_canary(terms, client, few, model, tried)
     worlds = (replace(honest, examples=few), replace(honest, examples=joined(few, canary)))
-    model = initial.astype("<f4").tobytes()
+    words = initial.astype(MODEL_DTYPE).tobytes()
 
     def draw(there: bool, number: int) -> tuple[float, float]:
-        words = worlds[there](model, 2 * number + there)
-        return scored(released(honest, words), direction)
+        return scored(released(honest, worlds[there](words, 2 * number + there)), direction)
 
-    delta = budget.delta
-    return Subject(
-        draw=draw,
-        one=sampled_gaussian(event, 1, delta),
-        run=sampled_gaussian(event, budget.releases, delta),
-        upper=epsilon(((event, 1),), delta, budget.accountant),
+    return Subject(draw, claim)
+
+
+def example_claim(terms: Terms, client: int) -> Claim:
+    """What the accountant says of a client's releases.
+
+    Raises:
+        ConfigError: the config promises nothing about an example.
+    """
+    budget, event = promised(terms)
+    return Claim(
+        one=sampled_gaussian(event, 1, budget.delta),
+        run=sampled_gaussian(event, budget.releases, budget.delta),
+        upper=epsilon(((event, 1),), budget.delta, budget.accountant),
         upper_run=budget.epsilon,
         unit=f"one example of client {client}",
     )
@@ -103,7 +121,13 @@ def scored(release: Vector, direction: Vector) -> tuple[float, float]:
     return along, float(np.linalg.norm(release - along * direction))
 
 
-def strongest_canary(terms: Terms, client: int, beside: Examples) -> tuple[Examples, Vector]:
+def strongest_canary(
+    terms: Terms,
+    client: int,
+    beside: Examples,
+    model: nn.Module | None = None,
+    tried: Iterable[Examples] | None = None,
+) -> tuple[Examples, Vector]:
     """The candidate that moves the update furthest without noise, and the unit vector along which it does.
 
     Of candidates that are as good, the one with the smallest features. Shapes: one example, (dim,).
@@ -112,11 +136,11 @@ def strongest_canary(terms: Terms, client: int, beside: Examples) -> tuple[Examp
         ConfigError: no candidate moves the update.
     """
     # Replayable, because nothing of this search is released.
-    calm = _calm_update(terms, client)
-    before = _released_by(calm, beside)
+    calm = calm_update(terms, client, model)
+    before = calm(beside)
     best, moved = None, np.zeros_like(before)
-    for candidate in candidates(beside, terms.dataset.classes):
-        shift = _released_by(calm, joined(beside, candidate)) - before
+    for candidate in candidates(beside, terms.dataset.classes) if tried is None else tried:
+        shift = calm(joined(beside, candidate)) - before
         if np.linalg.norm(shift) * _SAME > np.linalg.norm(moved):
             best, moved = candidate, shift
     if best is None:
@@ -147,20 +171,9 @@ def joined(some: Examples, more: Examples) -> Examples:
     )
 
 
-def _promised(terms: Terms) -> tuple[Budget, SampledGaussian]:
-    budget = terms.budget
-    if budget is None or not isinstance(budget.event, SampledGaussian):
-        raise ConfigError(
-            f"expected unit 'example', whose release is one client's own, got {terms.config.privacy.unit!r}: "
-            "'none' promises nothing, and the audit of whole clients comes with a later version",
-            "privacy.unit",
-        )
-    return budget, budget.event
-
-
-def _calm_update(terms: Terms, client: int) -> tuple[LocalUpdate, NDArray[np.float32]]:
-    """The client's own training without noise to speak of, and with everything in every batch."""
-    budget, event = _promised(terms)
+def calm_update(terms: Terms, client: int, model: nn.Module | None = None) -> Callable[[Examples], Vector]:
+    """The client's own training without noise to speak of, and with all that it is given in every batch."""
+    budget, event = promised(terms)
     calm = replace(
         terms,
         config=terms.config.model_copy(
@@ -168,10 +181,22 @@ def _calm_update(terms: Terms, client: int) -> tuple[LocalUpdate, NDArray[np.flo
         ),
         budget=replace(budget, event=replace(event, noise_multiplier=_NO_NOISE, sample_rate=1.0)),
     )
-    learner, initial = build_learner(calm)
-    return local_update(calm, client, SeededRandomness(b"no noise"), learner, Stopwatch()), initial
+    learner, initial = build_learner(calm, model)
+    update = local_update(calm, client, SeededRandomness(b"no noise"), learner, Stopwatch())
+    return lambda examples: replace(update, examples=examples).update(initial, 0)
 
 
-def _released_by(calm: tuple[LocalUpdate, NDArray[np.float32]], examples: Examples) -> Vector:
-    update, initial = calm
-    return replace(update, examples=examples).update(initial, 0)
+def promised(terms: Terms) -> tuple[Budget, SampledGaussian]:
+    """The budget of a run with unit `example`, and what one of its releases costs.
+
+    Raises:
+        ConfigError: the config promises nothing about an example.
+    """
+    budget = terms.budget
+    if budget is None or not isinstance(budget.event, SampledGaussian):
+        raise ConfigError(
+            f"expected unit 'example', whose release is one client's own, got {terms.config.privacy.unit!r}; "
+            "for 'client' use client_subject, and 'none' promises nothing",
+            "privacy.unit",
+        )
+    return budget, budget.event

@@ -7,6 +7,8 @@ refutes strengths from below; the largest one refuted, as an epsilon, is its low
 - `gaussian`: the trade-off curve of one Gaussian, mu-GDP. Strength is mu, the shift in standard deviations.
 - `sampled_gaussian`: the curve that the accountant itself computes for Poisson-sampled Gaussians, of other
   noise. Strength is 1 / noise multiplier.
+- `shared_noise`: sums of discrete Gaussians. Where the noise has many steps their curve is a Gaussian's;
+  where it has few, only `approximate` is safe, and is used. Strength is the sensitivity / noise.
 
 Rules kept here:
 - A curve is the least false-positive rate at which any test of such a mechanism reaches a true-positive rate.
@@ -35,7 +37,7 @@ from numpy.typing import NDArray
 from securefl.audit.bound import last_true
 from securefl.errors import ConfigError
 from securefl.privacy.accountant import SMALLEST_DELTA, epsilon
-from securefl.privacy.events import SampledGaussian
+from securefl.privacy.events import DistributedDiscreteGaussian, SampledGaussian
 from securefl.privacy.profile import deltas
 
 Curve = Callable[[float], float]
@@ -45,6 +47,8 @@ Rates = NDArray[np.float64]
 _LARGEST_EPSILON = 50.0
 _LARGEST_SHIFT = 25.0
 _POINTS = 400
+_FINE = 4.0
+"""Deviation of integer noise, in steps, from which its trade-off curve is taken for a Gaussian's."""
 _NORMAL = NormalDist()
 
 
@@ -151,6 +155,17 @@ def sampled_gaussian(event: SampledGaussian, count: int, delta: float, most: flo
         most / event.noise_multiplier,
         precision=2e-3,
     )
+
+
+def shared_noise(event: DistributedDiscreteGaussian, count: int, delta: float) -> Family:
+    """What is claimed of `count` sums that have the event's noise for sure.
+
+    Epsilons are those of a Gaussian, which are below what the accountant (Renyi) says of the same noise. A
+    test holds the exact curves of small discrete noise, from `_FINE` steps on, to that.
+    """
+    if math.sqrt(event.shares) * event.sigma < _FINE:
+        return approximate(delta)
+    return replace(_composed_gaussian(math.sqrt(count), delta), assumes="discrete Gaussian noise")
 
 
 def _composed_gaussian(growth: float, delta: float) -> Family:

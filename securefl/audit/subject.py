@@ -1,7 +1,7 @@
 """What a two-world audit is made on: fresh releases with and without one record, and the claim about them.
 
 This is the seam for another unit: whoever can draw a release in both worlds and knows what the accountant
-claims of it makes a `Subject`. `example` makes one of a run config with unit `example`.
+claims of it makes a `Subject`. `example` and `client` make one of a run config with these units.
 
 What this file does NOT do: know any mechanism.
 """
@@ -27,19 +27,17 @@ _TOLD_EVERY = 50
 
 
 @dataclass(frozen=True)
-class Subject:
-    """One mechanism under audit.
+class Claim:
+    """What the accountant says of a mechanism.
 
     Attributes:
-        draw: one release of one world; draws of other numbers are independent.
-        one: the accountant's claims about one release, by strength, at delta.
+        one: the claims about one release, by strength, at delta.
         run: the same about all releases of a run.
         upper: the accountant's epsilon of one release.
         upper_run: and of all releases of a run.
         unit: what the record is, in words.
     """
 
-    draw: Draw
     one: Family
     run: Family
     upper: float
@@ -48,32 +46,60 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """One mechanism under audit.
+
+    Attributes:
+        draw: one release of one world; draws of other numbers are independent.
+        claim: what the accountant says of it.
+    """
+
+    draw: Draw
+    claim: Claim
+
+
+@dataclass(frozen=True)
 class Audit:
     """What was found about one subject.
 
     Attributes:
-        unit: what the record is.
-        lower: the lower bound of one release, if its curve is the one that the accountant claims.
+        claim: what is said of the mechanism.
+        lower: the lower bound, if the curve is of the kind that the accountant claims.
         lower_any: the same without that assumption; much lower where releases are few.
-        lower_run: what `lower` comes to over a run, if every release is like the audited ones.
-        upper: the accountant's epsilon of one release.
-        upper_run: the accountant's epsilon of a whole run.
+        whole_run: whether these two are about all releases of a run together; otherwise about one.
+        sampled: what they rest on, in words.
         confidence: of all lower bounds together.
+        estimate: of one release, where the method has one; no bound.
     """
 
-    unit: str
+    claim: Claim
     lower: LowerBound
     lower_any: LowerBound
-    lower_run: float
-    upper: float
-    upper_run: float
+    whole_run: bool
+    sampled: str
     confidence: float
+    estimate: float | None = None
+
+    @property
+    def upper(self) -> float:
+        """The accountant's epsilon of what `lower` is about."""
+        return self.claim.upper_run if self.whole_run else self.claim.upper
+
+    @property
+    def lower_one(self) -> float:
+        """The lower bound of one release; of a run with `whole_run`, if all its releases are alike."""
+        return self.claim.one.epsilon(self.lower.strength)
+
+    @property
+    def lower_run(self) -> float:
+        """The lower bound of a run; without `whole_run`, if every release is like the audited ones."""
+        return self.claim.run.epsilon(self.lower.strength)
 
     @property
     def refuted(self) -> bool:
         """Whether the mechanism leaks more than is accounted for."""
-        lowest = max(self.lower.epsilon, self.lower_any.epsilon)
-        return lowest > self.upper or self.lower_run > self.upper_run
+        direct = self.lower_any.epsilon > self.upper
+        return direct or self.lower_one > self.claim.upper or self.lower_run > self.claim.upper_run
 
 
 def audit(subject: Subject, draws: int, confidence: float, moved: Moved | None = None) -> Audit:
@@ -90,20 +116,27 @@ def audit(subject: Subject, draws: int, confidence: float, moved: Moved | None =
     Raises:
         ConfigError: too few draws, or a confidence that is none.
     """
-    half = 1.0 - error_of(confidence) / 2.0
+    half, claim = half_error(confidence), subject.claim
     if draws < FEWEST:
         raise ConfigError(f"expected at least {FEWEST} draws per world, got {draws}", "draws")
     without, with_record = scores(subject.draw, draws, moved)
-    lower = two_world(without, with_record, subject.one, half)
     return Audit(
-        unit=subject.unit,
-        lower=lower,
-        lower_any=two_world(without, with_record, approximate(subject.one.delta), half),
-        lower_run=subject.run.epsilon(lower.strength),
-        upper=subject.upper,
-        upper_run=subject.upper_run,
+        claim=claim,
+        lower=two_world(without, with_record, claim.one, half),
+        lower_any=two_world(without, with_record, approximate(claim.one.delta), half),
+        whole_run=False,
+        sampled=f"{2 * draws} draws in two worlds",
         confidence=confidence,
     )
+
+
+def half_error(confidence: float) -> float:
+    """The confidence of each of two bounds that together have this one.
+
+    Raises:
+        ConfigError: the confidence is none.
+    """
+    return 1.0 - error_of(confidence) / 2.0
 
 
 def scores(draw: Draw, draws: int, moved: Moved | None = None) -> tuple[Scores, Scores]:

@@ -16,7 +16,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from securefl.attacks import Capability, attack_label, check_granted
-from securefl.attacks.spying import SPIES
 from securefl.config.section import Count, Positive, Section, doc
 from securefl.errors import ConfigError
 from securefl.threats import tables
@@ -99,7 +98,7 @@ class AttackName(Section):
     @model_validator(mode="after")
     def _known(self) -> Self:
         check_words("attacks", (self.name,), tables.ATTACK_NAMES)
-        if self.strength is not None and (self.name in (*SPIES, tables.SILENT, tables.READER)):
+        if self.strength is not None and self.name in tables.UNSCALED:
             raise ConfigError(f"expected no strength for {self.name!r}, got {self.strength:g}; remove it")
         tables.known(self.name, self.strength)
         return self

@@ -19,7 +19,11 @@ from securefl.errors import ConfigError
 SILENT = "silent"
 READER = "learnt_by_heart"
 """Guesses membership from the finished model (`securefl.attacks.inference.wagers`)."""
-ATTACK_NAMES: tuple[str, ...] = tuple(sorted((*ATTACKS, *SPIES, SILENT, READER)))
+OWN_NOISE = "own_noise"
+"""Takes the colluders' own words off a sum (`securefl.attacks.inference.own_noise`)."""
+UNSCALED = (*SPIES, SILENT, READER, OWN_NOISE)
+"""Attacks without a strength."""
+ATTACK_NAMES: tuple[str, ...] = tuple(sorted((*ATTACKS, *UNSCALED)))
 
 SEES: Mapping[str, Capability] = {
     "wire": Capability.SEES_WIRE,
@@ -45,11 +49,12 @@ KNOWS: Mapping[str, Capability] = {
     "each_other": Capability.COLLUDES,
 }
 
-Metric = Literal["labels_named", "vectors_recovered", "members_named", "accuracy_lost"]
+Metric = Literal["labels_named", "vectors_recovered", "members_named", "budgets_refuted", "accuracy_lost"]
 METRICS: Mapping[Metric, str] = {
     "labels_named": "part of the clients whose most frequent class is named",
     "vectors_recovered": "part of the clients whose exact contribution is recovered",
     "members_named": "part of the records of which it is told right whether they were in; half by chance",
+    "budgets_refuted": "part of the audits whose lower bound on epsilon lies above what is charged",
     "accuracy_lost": "test accuracy without the attack minus test accuracy under it",
 }
 COUNTS = ("declared", "threshold", "all_but_one")
@@ -72,6 +77,10 @@ _TEN_CLASSES = ("digits", "fashion_mnist", "mnist_5k")
 REQUIRES: Mapping[str, tuple[Callable[[Config], bool], str]] = {
     "masking": (lambda one: one.secure_aggregation.masking, "secure_aggregation.masking is off"),
     "differential_privacy": (lambda one: one.privacy.unit != "none", "privacy.unit is none"),
+    "shared_noise": (
+        lambda one: one.privacy.unit == "client" and not one.central_noise,
+        "clients add no noise: privacy is not {unit: client, noise: distributed}",
+    ),
     "malicious_clients": (lambda one: one.robust.max_malicious > 0, "robust.max_malicious is 0"),
     "colluding_clients": (
         lambda one: one.secure_aggregation.max_colluding > 0,
@@ -110,6 +119,9 @@ def known(name: str, strength: float | None = None) -> Known:
     if name == READER:
         needs = frozenset({Capability.SEES_FINAL_MODEL})
         return Known(needs, "members_named", "Yeom et al. 2018; Nasr et al. 2021", False)
+    if name == OWN_NOISE:
+        needs = frozenset({Capability.SEES_WIRE, Capability.SEES_MEMBER_STATES})
+        return Known(needs, "budgets_refuted", "Kairouz et al. 2021; Nasr et al. 2023", True)
     if name in SPIES:
         spy = named_spy(name)
         metric: Metric = "labels_named" if spy.seeks == "label" else "vectors_recovered"

@@ -7,6 +7,7 @@ Rules kept here:
   seed without an attacker.
 - Whoever reads the finished model plays for records of which a coin put half into the data. The coins come
   from a generator of their own, so they are the same with the defence on and off.
+- Whoever takes known noise off a sum is audited: what is left has the epsilon that is charged, or more.
 - The truth (what clients really have and sent) is kept beside the tape and never handed to a spy.
 
 What this file does NOT do: judge (`verdict`), or choose configs (`document`).
@@ -23,9 +24,11 @@ from numpy.typing import NDArray
 
 from securefl import config as configuration
 from securefl.attacks import attack_label, named_attack, poisoned
+from securefl.attacks.inference.own_noise import left_over
 from securefl.attacks.inference.wagers import guessed, wager
 from securefl.attacks.silence import silenced
 from securefl.attacks.spying import SPIES, Answers, Spy, Tape, loot_of, named_spy, tapped
+from securefl.audit import audit
 from securefl.build import Parties, assemble, load_dataset
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
@@ -35,7 +38,7 @@ from securefl.guarantee import Terms, settle
 from securefl.secagg import Roster
 from securefl.secagg.messages import Terms as GroupTerms
 from securefl.threats.observation import Observation
-from securefl.threats.tables import READER, SILENT
+from securefl.threats.tables import OWN_NOISE, READER, SILENT
 
 Words = NDArray[np.unsignedinteger]
 
@@ -69,6 +72,8 @@ def play(trial: Trial) -> tuple[Observation, ...]:
         return tuple(_spied(trial, named_spy(name)) for name, _ in trial.attacks)
     if all(name == READER for name, _ in trial.attacks):
         return (_read(trial),)
+    if all(name == OWN_NOISE for name, _ in trial.attacks):
+        return (_taken_off(trial),)
     terms = _settled(_text(trial))
     unharmed = _accuracy(terms, trial, None)
     return tuple(
@@ -176,6 +181,27 @@ def _colluders(config: Config, trial: Trial, group: GroupTerms) -> tuple[int, ..
     wanted = counts[trial.count] if isinstance(trial.count, str) else trial.count
     order = np.random.default_rng([trial.seed, group.group]).permutation(group.members)
     return tuple(int(one) for one in order[: min(wanted, len(group.members))])
+
+
+# Audits -----------------------------------------------------------------------------------------------
+
+DRAWS = 600
+"""Per world; at epsilon 8 nearly always enough to see noise that has two thirds of its deviation."""
+AUDIT_CONFIDENCE = 0.99
+
+
+def _taken_off(trial: Trial) -> Observation:
+    """One audit of a sum without its colluders' own words; harm if epsilon is more than what is charged."""
+    terms = _settled(_text(trial))
+    fewest = terms.config.fewest_survivors
+    counts = {
+        "declared": terms.config.secure_aggregation.max_colluding,
+        "threshold": fewest,
+        "all_but_one": fewest - 1,
+    }
+    colluders = counts[trial.count] if isinstance(trial.count, str) else trial.count
+    found = audit(left_over(terms, _source(trial.seed), colluders), DRAWS, AUDIT_CONFIDENCE)
+    return Observation(OWN_NOISE, trial.seed, float(found.refuted), int(found.refuted), 1)
 
 
 # Readers ----------------------------------------------------------------------------------------------

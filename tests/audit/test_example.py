@@ -117,7 +117,7 @@ def test_the_worlds_differ_by_what_the_accountant_says_they_do(small: Make) -> N
 def test_the_runs_own_mechanism_is_not_refuted(small: Make, overrides: tuple[str, ...]) -> None:
     found = audit(example_subject(terms(small, *overrides), SEED), 100, 1 - 1e-6)
     assert not found.refuted
-    assert found.upper < found.upper_run <= 8.0
+    assert found.upper < found.claim.upper_run <= 8.0
 
 
 def test_one_release_of_the_unsampled_gaussian_is_seen_nearly_as_far_as_the_accountant_goes(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from securefl.audit import Subject, audit, sampled_gaussian
+from securefl.audit import Claim, Subject, audit, sampled_gaussian
 from securefl.audit.subject import scores
 from securefl.errors import ConfigError, DataError
 from securefl.privacy import SampledGaussian, epsilon
@@ -18,19 +18,21 @@ def subject(noise: float = 1.0, shift: float = 1.0) -> Subject:
     random = np.random.default_rng(5)
     return Subject(
         draw=lambda there, number: (shift * there + noise * float(random.standard_normal()),),
-        one=sampled_gaussian(EVENT, 1, DELTA),
-        run=sampled_gaussian(EVENT, RELEASES, DELTA),
-        upper=epsilon(((EVENT, 1),), DELTA),
-        upper_run=epsilon(((EVENT, RELEASES),), DELTA),
-        unit="a number",
+        claim=Claim(
+            one=sampled_gaussian(EVENT, 1, DELTA),
+            run=sampled_gaussian(EVENT, RELEASES, DELTA),
+            upper=epsilon(((EVENT, 1),), DELTA),
+            upper_run=epsilon(((EVENT, RELEASES),), DELTA),
+            unit="a number",
+        ),
     )
 
 
 def test_an_honest_mechanism_is_not_refuted_and_both_bounds_are_told() -> None:
     found = audit(subject(), 4000, 1 - 1e-6)
     assert not found.refuted
-    assert 0.0 < found.lower_any.epsilon < found.lower.epsilon < found.upper < found.upper_run
-    assert found.lower.epsilon < found.lower_run < found.upper_run
+    assert 0.0 < found.lower_any.epsilon < found.lower.epsilon < found.upper < found.claim.upper_run
+    assert found.lower.epsilon < found.lower_run < found.claim.upper_run
     assert found.lower.samples == 8000
 
 
