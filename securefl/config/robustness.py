@@ -191,7 +191,7 @@ def _check_step(config: Config, step: Step, path: str) -> None:
         and config.privacy.adaptive_clip is not None
     ):
         raise ConfigError(
-            f"expected no fixed norm beside privacy.adaptive_clip, got {step.norm:g}; the clip of the updates "
+            f"expected no fixed norm beside privacy.adaptive_clip, got {step.norm:g}; the clip of updates "
             "moves away from it. Use quantile_clipping, which has none, or remove one of the two",
             f"{path}.norm",
         )
