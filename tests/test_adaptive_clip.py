@@ -20,7 +20,7 @@ from securefl.federation.broadcast import MODEL_DTYPE
 from securefl.federation.stopwatch import Stopwatch
 from securefl.guarantee import card
 from securefl.process import Process
-from securefl.report.record import read
+from securefl.report import read, render
 from securefl.secagg import Exchange, Step, join, split, step_of, transcript
 from securefl.secagg.messages import MaskRequest, from_bytes, to_bytes
 
@@ -91,7 +91,7 @@ def test_bits_of_the_run_come_through_the_masked_sum(
 
     config = small_client_level(
         f"privacy={{unit: client, noise: {noise}, epsilon: 100.0, delta: 1e-3, spare_releases: 1}}",
-        "secure_aggregation.clip_norm=1.6",
+        "secure_aggregation.clip_norm=0.6",
         "privacy.adaptive_clip={bit_share: 0.9}",
     )
     with building(config) as process:
@@ -143,7 +143,7 @@ def test_a_run_that_was_stopped_in_flight_goes_on_to_the_same_model_and_clips(
     assert clips[0] == clips[1] and len(set(clips[0])) == 3
     lines = (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["clip"] for line in lines] == clips[0]
-    assert "The clip of each round" in (tmp_path / "whole" / "report.html").read_text() or True
+    assert "The clip of each round" in render(read(tmp_path / "whole"))
 
 
 @pytest.mark.slow
@@ -263,7 +263,10 @@ def test_one_malicious_group_moves_the_clip_no_further_than_honest_groups_say(
         told.extend(values)
         return float(real(values))
 
-    with pytest.MonkeyPatch.context() as patch, building(small_client_level(ADAPTIVE), clients=lie) as process:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        building(small_client_level(ADAPTIVE), clients=lie) as process,
+    ):
         patch.setattr(server.np, "median", listening)
         after, record = play(process.setting, process.initialize(), process.engine, Stopwatch())
         rule = process.terms.encoding.adaptive

@@ -59,7 +59,9 @@ def test_no_sum_moves_the_clip_by_more_than_its_step_or_out_of_its_limits(
     assert rule.lowest <= after <= rule.highest
     assert abs(math.log(after / clip)) <= rule.learning_rate * max(rule.quantile, 1 - rule.quantile) + 1e-9
     if rule.lowest < after < rule.highest and 0 <= within <= 1:
-        assert math.log(after / clip) == pytest.approx(rule.learning_rate * (rule.quantile - within), abs=1e-9)
+        assert math.log(after / clip) == pytest.approx(
+            rule.learning_rate * (rule.quantile - within), abs=1e-9
+        )
 
 
 @given(RULES, st.integers(0, 2**16), st.booleans(), st.floats(1e-3, 1e3), st.sampled_from([None, SEED]))
