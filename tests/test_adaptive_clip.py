@@ -1,4 +1,4 @@
-"""Whole runs whose clip moves: state, record, resume, worker processes, and a server that lies about the clip."""
+"""Whole runs whose clip moves: state, record, resume, worker processes, and a server that lies about it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Watched:
 def test_bits_of_the_run_come_through_the_masked_sum(
     small_client_level: Make, noise: str, rotation: bytes | None
 ) -> None:
-    """The noise on the part told is sigma_b; at epsilon 100 the mean of three groups is off by less than 6 of it.
+    """The median of three groups is off by less than six deviations of the noise on one.
 
     The source is seeded, so the outcome is always the same.
     """

@@ -174,7 +174,7 @@ class AdaptiveClipping(Section):
     ] = 0.2
     bit_share: Annotated[
         float,
-        Field(gt=0.0, lt=1.0),
+        Field(ge=0.01, le=0.9),
         doc(
             "a: part of a vector's norm bound that the bit gets. Noise on updates is 1 / sqrt(1 - a^2) times "
             "as large, noise on what the bits tell falls as 1 / a.",

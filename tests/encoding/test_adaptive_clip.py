@@ -1,4 +1,4 @@
-"""A clip that moves: bounded steps, the bit inside the bound of its vector, exact sums, the quantile found."""
+"""A clip that moves: bounded steps, the bit inside its vector's bound, exact sums, the right quantile."""
 
 from __future__ import annotations
 

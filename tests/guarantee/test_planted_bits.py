@@ -76,7 +76,7 @@ def noise_is_a_part_of_the_clip_at_every_clip(send: Sender) -> None:
         noisy = codec(DRAWS, clip)
         mean, _ = noisy.decode(send(noisy, np.zeros(DRAWS), SystemRandomness().stream("scale")), 1)
         expected = SIGMA / (2**11 - 1) / math.sqrt(1 - 0.3**2)
-        # Six deviations of the relative error of a deviation, 1 / sqrt(2 * 20,000) = 0.5 %: 1e-8 for all five.
+        # Six deviations of a deviation's relative error, sqrt(1 / 40,000) = 0.5 %: 1e-8 for all five.
         assert abs(mean.std() / (expected * clip) - 1) < 3 * math.sqrt(2 / DRAWS)
 
 
