@@ -257,6 +257,8 @@ def _commit(out: Path, state: State, metrics: Metrics, ledger_head: str) -> None
         "bytes_up_per_client": (float(str(before[-1]["bytes_up_per_client"])) if before else 0.0) + sent,
         "seconds": sum(record.seconds.values()),
     }
+    if record.clip is not None:
+        line["clip"] = record.clip
     folder.append_line(out / folder.ROUNDS, as_json(record))
     folder.append_line(out / folder.METRICS, line)
     folder.write_atomically(out / folder.LEDGER_HEAD, ledger_head)

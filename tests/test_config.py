@@ -377,6 +377,45 @@ REFUSED_ON_PURPOSE = (
         path="privacy.budget",
         says=("expected at least privacy.epsilon = 8", "got 1"),
     ),
+    broken(
+        "privacy.adaptive_clip={quantile: 0.5}",
+        path="privacy.adaptive_clip",
+        says=("unit 'example'", "no noise is added to sums", "an exact count", "Use unit 'client'"),
+    ),
+    broken(
+        "privacy={unit: none, adaptive_clip: {}}", path="privacy.adaptive_clip", says=("promises nothing",)
+    ),
+    broken(
+        f"{CLIENTS[:-1]}, adaptive_clip: {{quantile: 1.0}}}}",
+        path="privacy.adaptive_clip.quantile",
+        says=("below 1, got 1.0", "`quantile: 0.5`"),
+    ),
+    broken(
+        f"{CLIENTS[:-1]}, adaptive_clip: {{learning_rate: 5.5}}}}",
+        path="privacy.adaptive_clip.learning_rate",
+        says=("at most 5, got 5.5", "`learning_rate: 0.2`"),
+    ),
+    broken(
+        f"{CLIENTS[:-1]}, adaptive_clip: {{bit_share: 0.0}}}}",
+        path="privacy.adaptive_clip.bit_share",
+        says=("at least 0.01, got 0.0", "`bit_share: 0.2`"),
+    ),
+    broken(
+        f"{CLIENTS[:-1]}, adaptive_clip: true}}",
+        path="privacy.adaptive_clip",
+        says=("a section (keys and values)", "got True"),
+    ),
+    broken(
+        f"{CLIENTS[:-1]}, adaptive_clip: {{quantil: 0.5}}}}",
+        path="privacy.adaptive_clip.quantil",
+        says=("'quantil' with 0.5", "did you mean 'quantile'?"),
+    ),
+    broken(
+        f"{CLIENTS[:-1]}, adaptive_clip: {{}}}}",
+        "robust.before=[{kind: clipping, norm: 0.5}]",
+        path="robust.before.0.norm",
+        says=("no fixed norm beside privacy.adaptive_clip, got 0.5", "Use quantile_clipping"),
+    ),
     broken("privacy.noise=distributed", path="privacy.noise", says=("that privacy has", "'distributed'")),
     broken("privacy={unit: none, noise: distributed}", path="privacy.noise", says=("promises nothing",)),
     broken(

@@ -31,8 +31,9 @@ from securefl.config import Config
 from securefl.crypto.randomness import Stream
 from securefl.encoding import Encoding, clip_to_norm
 from securefl.errors import ConfigError
+from securefl.federation.broadcast import received
 from securefl.federation.client import Client, Party, Prepared
-from securefl.federation.contribution import MODEL_DTYPE, Contribution, LocalUpdate, Words
+from securefl.federation.contribution import Contribution, LocalUpdate, Words
 from securefl.robust import OwnRule, combine
 from securefl.secagg import split
 from securefl.secagg.draw import deal
@@ -179,8 +180,10 @@ class Coalition:
         if self._round == self._slot[0]:
             return
         self._round = self._slot[0]
-        seen = np.frombuffer(model, dtype=MODEL_DTYPE).astype(np.float64)
-        self._previous, self._model = self._model, seen
+        seen, encoding = received(model, next(iter(self._clients.values())).encoding)
+        self._previous, self._model = self._model, seen.astype(np.float64)
+        for locals_ in (self._clients, self._poisoned):
+            locals_.update({client: replace(one, encoding=encoding) for client, one in locals_.items()})
 
     def _view(self, client: int, round: int) -> View:
         assert self._model is not None  # noqa: S101 - `words` has seen it

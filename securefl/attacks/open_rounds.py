@@ -19,7 +19,8 @@ from dataclasses import replace
 import numpy as np
 
 from securefl.errors import RoundAbandoned
-from securefl.federation.contribution import MODEL_DTYPE, Contribution, Words
+from securefl.federation.broadcast import broadcast
+from securefl.federation.contribution import Contribution, Words
 from securefl.federation.optimizer import Vector
 from securefl.federation.server import Setting, State, advance, initial_state
 from securefl.secagg import NO_DRAW, Draw, GroupOutcome
@@ -48,7 +49,7 @@ def open_round(
     setting: Setting, state: State, contributions: Mapping[int, Contribution]
 ) -> tuple[State, bool]:
     """One round in the open, from an `open_state` on; the state after it, and whether it was done."""
-    model, round = state.model.astype(MODEL_DTYPE).tobytes(), state.round + 1
+    model, round = broadcast(state.model, state.clip), state.round + 1
     groups = () if state.draw is None else state.draw.groups
     outcomes = tuple(
         _outcome(at, group, [contributions[client](model, round) for client in group], setting)

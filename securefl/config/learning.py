@@ -159,10 +159,36 @@ class ExamplePrivacy(Promise):
     )
 
 
+class AdaptiveClipping(Section):
+    """A clip that follows a quantile of the updates' norms, which noisy bits in the same sums tell."""
+
+    quantile: Annotated[
+        float,
+        Field(gt=0.0, lt=1.0),
+        doc("Part of the updates that shall be within the clip.", 0.5, "fraction"),
+    ] = 0.5
+    learning_rate: Annotated[
+        float,
+        Field(gt=0.0, le=5.0),
+        doc("How far one round may move the clip, in its logarithm.", 0.2),
+    ] = 0.2
+    bit_share: Annotated[
+        float,
+        Field(ge=0.01, le=0.9),
+        doc(
+            "a: part of a vector's norm bound that the bit gets. Noise on updates is 1 / sqrt(1 - a^2) times "
+            "as large, noise on what the bits tell falls as 1 / a.",
+            0.2,
+            "fraction",
+        ),
+    ] = 0.2
+
+
 class ClientPrivacy(Promise):
     """Differential privacy for whole clients: noise on every sum of their updates.
 
-    Updates are clipped to `secure_aggregation.clip_norm`, and the noise is derived from that bound.
+    Updates are clipped to `secure_aggregation.clip_norm`, and the noise is derived from that bound; with
+    `adaptive_clip` it is the clip of the first round, and noise is derived from the clip of each.
     """
 
     unit: Annotated[Literal["client"], doc("What is protected: one client, with all its examples.", "client")]
@@ -190,6 +216,14 @@ class ClientPrivacy(Promise):
     accountant: Annotated[Literal["rdp"], doc("The one with a bound for sums of noise shares.", "rdp")] = (
         "rdp"
     )
+
+    adaptive_clip: Annotated[
+        AdaptiveClipping | None,
+        doc(
+            "Moves the clip to a quantile of the updates' norms, starting at secure_aggregation.clip_norm.",
+            {"quantile": 0.5},
+        ),
+    ] = None
 
     @property
     def clip_norm(self) -> None:

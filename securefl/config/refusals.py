@@ -49,14 +49,24 @@ WRONG_VALUES: Mapping[str, Mapping[str, str]] = {
     "privacy.accountant": {"gdp": _GAUSSIAN, "gaussian": _GAUSSIAN},
 }
 
-_PROMISES = ("epsilon", "delta", "budget", "ledger", "clip_norm", "accountant", "noise", "trusted_server")
-_NOT_OF_CLIENTS: Mapping[tuple[str, object], str] = {
-    ("accountant", "pld"): "sums of discrete Gaussian shares have a published Renyi bound and no loss "
-    "distribution; use rdp, or leave the key out",
-    ("clip_norm", None): "the noise is derived from secure_aggregation.clip_norm, the one clip of an "
-    "update; set that and remove this key",
+_PROMISES = (
+    *("epsilon", "delta", "budget", "ledger", "clip_norm", "accountant"),
+    *("noise", "trusted_server", "adaptive_clip"),
+)
+_NOT_OF_UNIT: Mapping[str, Mapping[tuple[str, object], str]] = {
+    "client": {
+        ("accountant", "pld"): "sums of discrete Gaussian shares have a published Renyi bound and no loss "
+        "distribution; use rdp, or leave the key out",
+        ("clip_norm", None): "the noise is derived from secure_aggregation.clip_norm, the one clip of an "
+        "update; set that and remove this key",
+    },
+    "example": {
+        ("adaptive_clip", None): "the bits that would tell a quantile go through the noisy sum of whole "
+        "clients' updates, and here no noise is added to sums: a bit would be an exact count. Use unit "
+        "'client', or remove this key",
+    },
 }
-"""(key, the value that is refused; None for any) -> why."""
+"""By unit: (key, the value that is refused; None for any) -> why."""
 
 
 def check(tree: Mapping[str, object]) -> None:
@@ -79,7 +89,7 @@ def check(tree: Mapping[str, object]) -> None:
         if isinstance(value, str):
             _check_value(path, value)
     _check_no_promise(tree.get("privacy"))
-    _check_of_clients(tree.get("privacy"))
+    _check_unit(tree.get("privacy"))
 
 
 def _check_value(path: str, value: str) -> None:
@@ -104,13 +114,14 @@ def _check_no_promise(privacy: object) -> None:
         )
 
 
-def _check_of_clients(privacy: object) -> None:
-    if not isinstance(privacy, Mapping) or privacy.get("unit") != "client":
+def _check_unit(privacy: object) -> None:
+    if not isinstance(privacy, Mapping):
         return
-    for (key, value), reason in _NOT_OF_CLIENTS.items():
+    unit = str(privacy.get("unit"))
+    for (key, value), reason in _NOT_OF_UNIT.get(unit, {}).items():
         if key in privacy and value in (None, privacy[key]):
             raise ConfigError(
-                f"got {_short(privacy[key])} with privacy.unit 'client': {reason}", f"privacy.{key}"
+                f"got {_short(privacy[key])} with privacy.unit {unit!r}: {reason}", f"privacy.{key}"
             )
 
 

@@ -185,6 +185,16 @@ def _check_step(config: Config, step: Step, path: str) -> None:
             "norm guard already excludes what is longer, so this clips nothing. Lower it or remove the step",
             f"{path}.norm",
         )
+    if (
+        step.kind == "clipping"
+        and config.privacy.unit == "client"
+        and config.privacy.adaptive_clip is not None
+    ):
+        raise ConfigError(
+            f"expected no fixed norm beside privacy.adaptive_clip, got {step.norm:g}; the clip of updates "
+            "moves away from it. Use quantile_clipping, which has none, or remove one of the two",
+            f"{path}.norm",
+        )
     if step.kind == "nearest_neighbours" and robust.max_malicious == 0:
         raise ConfigError(
             "expected max_malicious of at least 1 with nearest_neighbours, got 0; with nobody to leave out "

@@ -234,6 +234,15 @@ def clip_to_norm(vector: NDArray[np.floating], bound: float) -> NDArray[np.float
     return clipped
 
 
+def within_norm(vector: NDArray[np.floating], bound: float) -> bool:
+    """Whether `clip_to_norm` leaves `vector` as it is.
+
+    Raises:
+        DataError: a coordinate is NaN or infinite.
+    """
+    return _shrinking(vector, bound) is None
+
+
 def quantise(
     update: NDArray[np.floating],
     step: float,

@@ -6,6 +6,8 @@ Rules kept here:
 - An update that is not finite counts as zeros. To refuse it would say something about the data that no
   noise covers.
 - Noise is added last, to integers, and is never clipped; it comes from the same private stream.
+- All of it is in units of the clip, so what a sum reveals does not depend on the clip. Where that moves from
+  round to round, one more coordinate inside the same bound says whether the update was within it.
 - The data's part of a sum cannot wrap: every coordinate is clamped to `limit` before it is rounded. The
   noise makes a sum of honest vectors wrap with probability at most 2^-40 per round.
 
@@ -26,7 +28,7 @@ with Secure Aggregation", section 4 and algorithms 1 and 2 (conditional rounding
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isqrt, log, sqrt
 from typing import Protocol
 
@@ -34,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from securefl.crypto.randomness import Stream
+from securefl.encoding.adaptive_clip import AdaptiveClip
 from securefl.encoding.fixed_point import (
     MAX_RING_BITS,
     FixedPoint,
@@ -41,6 +44,7 @@ from securefl.encoding.fixed_point import (
     quantise,
     sign_extended,
     signed_sum,
+    within_norm,
 )
 from securefl.encoding.packing import packed_size, ring_dtype
 from securefl.encoding.rotation import largest_share, padded, rotate, unrotate
@@ -69,13 +73,14 @@ class NoisyFixedPoint:
 
     Attributes:
         clip_norm: L2 bound of one update.
-        bits: the clip norm is 2^(bits-1) - 1 steps.
+        bits: the bound of a vector, its bit included, is 2^(bits-1) - 1 steps.
         dim: coordinates of an update.
         members: how many vectors may be summed, at most.
         noise: added to every coordinate of a sum, once or as shares.
         rotation: public seed of the rotation; None for none.
         sums: sums in one round, which share the chance to wrap.
         shared: whether every member adds a sample of `noise`; otherwise whoever has the sum calls `noised`.
+        adaptive: how the clip moves from round to round; None where it stays.
 
     Guarantee: before its noise an encoded vector has a squared L2 norm of at most `squared_norm`, in steps; a
     sum of up to `members` of them decodes to the exact sum of rounded updates and noise, but for a chance of
@@ -93,6 +98,7 @@ class NoisyFixedPoint:
     rotation: bytes | None = None
     sums: int = 1
     shared: bool = True
+    adaptive: AdaptiveClip | None = None
 
     def __post_init__(self) -> None:
         FixedPoint(self.clip_norm, self.bits, self.dim, self.members)  # its bounds hold here too
@@ -110,8 +116,8 @@ class NoisyFixedPoint:
 
     @property
     def step(self) -> float:
-        """The distance between neighbouring representable values."""
-        return self.clip_norm / _steps(self.bits)
+        """The distance between neighbouring representable values of an update."""
+        return self.clip_norm / _steps(self.bits) / (1.0 if self.adaptive is None else self.adaptive.kept)
 
     @property
     def limit(self) -> int:
@@ -143,7 +149,8 @@ class NoisyFixedPoint:
     @property
     def length(self) -> int:
         """Coordinates of an encoded vector: a power of two if it is rotated."""
-        return self.dim if self.rotation is None else padded(self.dim)
+        coordinates = self.dim + (self.adaptive is not None)
+        return coordinates if self.rotation is None else padded(coordinates)
 
     @property
     def wire_bytes(self) -> int:
@@ -163,14 +170,18 @@ class NoisyFixedPoint:
         """Every coordinate of a sum gets noise."""
         return True
 
+    def at(self, clip: float) -> NoisyFixedPoint:
+        """The encoding of a round with this clip."""
+        return replace(self, clip_norm=clip)
+
     def spread(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
-        """A vector in the coordinates that are rounded. Shapes: (dim,) -> (length,)."""
-        return vector.astype(np.float64) if self.rotation is None else rotate(vector, self.rotation)
+        """A vector in the coordinates that are rounded, without a bit. Shapes: (dim,) -> (length,)."""
+        return self._spread(vector, 0.0)
 
     def encode(
         self, update: NDArray[np.floating], stream: Stream, weight: int = 1
     ) -> NDArray[np.unsignedinteger]:
-        """Clip `update` to `clip_norm`, rotate, scale, round within the bound, add a share of noise, wrap.
+        """Clip `update`, add the bit, rotate, scale, round within the bound, add a share of noise, wrap.
 
         Shapes: update (dim,) -> (length,), words below 2^ring_bits.
         """
@@ -192,7 +203,8 @@ class NoisyFixedPoint:
     def rounded(self, update: NDArray[np.floating], stream: Stream) -> NDArray[np.int64]:
         """What `encode` adds noise to: whole steps, within `limit` and `squared_norm`. Shapes: (length,)."""
         finite = update if np.isfinite(update).all() else np.zeros(self.dim)
-        scaled = self.spread(clip_to_norm(finite, self.clip_norm))
+        sign = 1.0 if self.adaptive is None or within_norm(finite, self.clip_norm) else -1.0
+        scaled = self._spread(clip_to_norm(finite, self.clip_norm), sign)
         scaled /= self.step
         np.clip(scaled, -self.limit, self.limit, out=scaled)
         while True:
@@ -213,11 +225,32 @@ class NoisyFixedPoint:
             survivors: how many vectors were summed.
             public_weight: not used: everybody counts the same.
         """
+        return self._mean(total, survivors)[: self.dim], float(survivors)
+
+    def within(self, total: NDArray[np.unsignedinteger], survivors: int) -> float:
+        """The part of `survivors` encodings whose update was within the clip, noise included.
+
+        Assumes:
+            `adaptive` is set. A member that sends zeros counts as half.
+        """
+        return 0.5 + float(self._mean(total, survivors)[self.dim]) / (2.0 * self._bit)
+
+    @property
+    def _bit(self) -> float:
+        """The magnitude of the bit's coordinate, in units of the update."""
+        return 0.0 if self.adaptive is None else self.adaptive.bit_share * self.step * _steps(self.bits)
+
+    def _spread(self, vector: NDArray[np.floating], sign: float) -> NDArray[np.float64]:
+        whole = vector.astype(np.float64)
+        if self.adaptive is not None:
+            whole = np.append(whole, sign * self._bit)
+        return whole if self.rotation is None else rotate(whole, self.rotation)
+
+    def _mean(self, total: NDArray[np.unsignedinteger], survivors: int) -> NDArray[np.float64]:
+        """The mean update, then the mean bit if there is one. Shapes: (length,) -> (at least dim,)."""
         mean = signed_sum(self, total, survivors).astype(np.float64)
         mean *= self.step / survivors
-        if self.rotation is not None:
-            mean = unrotate(mean, self.rotation, self.dim)
-        return mean, float(survivors)
+        return mean if self.rotation is None else unrotate(mean, self.rotation, mean.size)
 
     def _wrapped(self, values: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
         values &= np.int64((1 << self.ring_bits) - 1 if self.ring_bits < 64 else -1)

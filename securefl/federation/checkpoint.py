@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from securefl.federation.server import State
 from securefl.secagg import Draw, DrawEvidence
 from securefl.secagg.codec import record_from_bytes, record_to_bytes
 
-_VERSION = 2
+_VERSION = 3
 _RESTORE = "restore the run directory from a copy or start a new run"
 _DAMAGE = (SafetensorError, DecodeError, KeyError, TypeError, ValueError, RecursionError)
 """What parsing foreign bytes raises. Deeply nested JSON exhausts the stack before it is no JSON."""
@@ -36,6 +37,7 @@ def state_to_bytes(state: State) -> bytes:
         "round": state.round,
         "attempt": state.attempt,
         "spares_used": state.spares_used,
+        "clip": state.clip,
         "early": {str(client): reply.hex() for client, reply in state.early.items()},
         "draw": None if state.draw is None else _draw_to_json(state.draw),
     }
@@ -72,12 +74,13 @@ def state_from_bytes(data: bytes, dim: int) -> State:
     try:
         draw = None if header["draw"] is None else _draw_from_json(header["draw"])
         round, attempt, spares_used = (_count(header[name]) for name in ("round", "attempt", "spares_used"))
+        clip = _clip(header["clip"])
         early = {int(client): bytes.fromhex(reply) for client, reply in dict(header["early"]).items()}
     except _DAMAGE as cause:
         raise RunDirectoryError(
             f"expected a checkpoint's header, got another ({cause}); {_RESTORE}"
         ) from cause
-    return State(round, attempt, spares_used, model, moments, draw, early)
+    return State(round, attempt, spares_used, model, moments, draw, early, clip)
 
 
 def _digest(arrays: Mapping[str, NDArray[np.generic]]) -> NDArray[np.uint8]:
@@ -118,6 +121,12 @@ def _clients(value: object) -> tuple[int, ...]:
 def _list(value: object) -> list[object]:
     if not isinstance(value, list):
         raise ValueError(f"expected a list, got {type(value).__name__}")
+    return value
+
+
+def _clip(value: object) -> float | None:
+    if value is not None and not (type(value) is float and 0.0 < value < inf):
+        raise ValueError(f"expected a finite clip above 0, got {value!r:.40}")
     return value
 
 

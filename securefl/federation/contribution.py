@@ -24,13 +24,12 @@ from securefl.crypto.randomness import Randomness, Stream
 from securefl.data.examples import Examples
 from securefl.encoding import Encoding
 from securefl.errors import DataError
+from securefl.federation.broadcast import received
 from securefl.federation.stopwatch import Stopwatch
 
 Words = NDArray[np.unsignedinteger]
 Contribution = Callable[[bytes, int], Words]
-"""(model bytes, round) -> ring words; the seam where an example puts a malicious update, from outside."""
-
-MODEL_DTYPE = np.dtype("<f4")
+"""(broadcast, round) -> ring words; the seam where an example puts a malicious update, from outside."""
 
 
 class Trainer(Protocol):
@@ -65,12 +64,18 @@ class LocalUpdate:
     stopwatch: Stopwatch
 
     def __call__(self, model: bytes, round: int) -> Words:
-        """Ring words of this client's clipped update. Shapes: (encoding.length,)."""
+        """Ring words of this client's clipped update. Shapes: (encoding.length,).
+
+        Raises:
+            DecodeError, PolicyError: not a model of this run, or a clip that it cannot have.
+            DataError: training failed, where no noise covers that.
+        """
+        vector, encoding = received(model, self.encoding)
         with self.stopwatch.measure("training"):
-            update = self._sent(np.frombuffer(model, dtype=MODEL_DTYPE), round)
+            update = self._sent(vector, round)
         with self.stopwatch.measure("encoding"):
             rounding = self.randomness.stream("rounding", self.client, round)
-            return self.encoding.encode(update, rounding, self.weight)
+            return encoding.encode(update, rounding, self.weight)
 
     def update(self, vector: NDArray[np.float32], round: int) -> NDArray[np.float64]:
         """The local update before clip and encoding: already noised under example-level DP."""

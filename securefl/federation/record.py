@@ -48,6 +48,8 @@ class RoundRecord:
         seconds: time by phase, in seconds.
         refusals: why a client stayed silent, in its own words; its operator's, the server never gets it.
         simulation_only: what only a simulation can know.
+        clip: clip of this round, where it moves; public.
+        within: part of the updates within it, as noisy sums of bits tell; None when abandoned.
     """
 
     round: int
@@ -63,6 +65,8 @@ class RoundRecord:
     seconds: Mapping[str, float] = field(default_factory=dict)
     refusals: Mapping[int, str] = field(default_factory=dict)
     simulation_only: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    clip: float | None = None
+    within: float | None = None
 
 
 def as_json(record: RoundRecord) -> dict[str, object]:

@@ -16,7 +16,8 @@ import numpy as np
 
 from securefl.crypto import Identity, Randomness, SystemRandomness
 from securefl.encoding import Encoding, FixedPoint
-from securefl.federation.contribution import MODEL_DTYPE, Words
+from securefl.federation.broadcast import broadcast_bytes
+from securefl.federation.contribution import Words
 from securefl.federation.enrolment import Enrolment, enrol
 from securefl.secagg import (
     EpochPlan,
@@ -86,14 +87,13 @@ def rehearse(encoding: Encoding, grouping: Grouping, cohort: int) -> Traffic:
     people = _members(enrolment, policy, source)
     drawers = _members(enrolment, replace(policy, epoch_rounds=1, draw_min=1, groups=1), source)
     outcome = aggregate(_plan(played, roster, short), b"", _exchange(people, short))[0]
-    model_bytes = encoding.dim * MODEL_DTYPE.itemsize
     # Within an epoch the keys of the round after ride in the envelope of the last answer, instead of before.
     envelope = len(join((b"", b""))) if grouping.masking and grouping.epoch_rounds > 1 else 0
     return Traffic(
         up=max(outcome.bytes_up.values()) + encoding.wire_bytes - short.wire_bytes + envelope,
         down=max(outcome.bytes_down.values())
         + envelope
-        + model_bytes
+        + broadcast_bytes(encoding)
         + _evidence_bytes(drawers, short, roster, cohort),
         vector=encoding.wire_bytes,
         measured_members=members,

@@ -6,6 +6,8 @@ Rules kept here:
 - A round that lacks sound rows for its rule is abandoned and recorded: the model is unchanged, what
   was charged stays charged. While spare releases remain it is tried again under a new attempt, with
   fresh keys and fresh training.
+- A clip that moves does so by what noisy sums say of the round's bits: the median of the groups, so that f
+  malicious ones among 2f + 1 leave it within what honest groups say. It is part of the state.
 - `play` is a function of (setting, state, exchange): resuming is playing again from the last state.
 
 What this file does NOT do: I/O. An `Exchange` carries bytes; who is behind it is not its business.
@@ -25,8 +27,8 @@ from numpy.typing import NDArray
 
 from securefl.encoding import Encoding
 from securefl.errors import GroupAborted, ProtocolError, RoundAbandoned
+from securefl.federation.broadcast import broadcast, moving
 from securefl.federation.central_noise import CentralNoise
-from securefl.federation.contribution import MODEL_DTYPE
 from securefl.federation.optimizer import Moments, ServerOptimizer, Vector, initial_moments, step
 from securefl.federation.order import bucket_order
 from securefl.federation.record import GroupRecord, GroupStatus, RoundRecord
@@ -117,6 +119,7 @@ class State:
         moments: the server optimiser's memory.
         draw: the groups of the current epoch, None before the first draw.
         early: by client, the key message for the next round that came with the last one's answers.
+        clip: clip of the next round, where it moves.
     """
 
     round: int
@@ -126,11 +129,14 @@ class State:
     moments: Moments
     draw: Draw | None
     early: Mapping[int, bytes] = field(default_factory=dict)
+    clip: float | None = None
 
 
 def initial_state(setting: Setting, model: Vector) -> State:
     """The state before the first round."""
-    return State(0, 0, 0, model, initial_moments(setting.optimizer, model.size), None)
+    encoding = moving(setting.encoding)
+    clip = None if encoding is None else encoding.clip_norm
+    return State(0, 0, 0, model, initial_moments(setting.optimizer, model.size), None, clip=clip)
 
 
 def play(
@@ -151,21 +157,20 @@ def play(
             state = _drawn(setting, state, talk.timed(stopwatch))
         ahead = _ahead(setting, state)
         with stopwatch.measure("unmasking"):
-            plan, model_bytes = _plan(setting, state), _bytes(state.model)
+            plan, model_bytes = _plan(setting, state), broadcast(state.model, state.clip)
             early = Riding(plan, dict(state.early)) if state.attempt == 0 else None
             outcomes = aggregate(plan, model_bytes, talk.timed(stopwatch), early=early, ahead=ahead)
         with stopwatch.measure("rule"):
             rows = [row for outcome in outcomes if (row := _row(setting, state, outcome)) is not None]
             combined = _combined(setting, state, rows)
-            moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
+            after = _moved(setting, state, rows, combined)
     except (RoundAbandoned, GroupAborted) as reason:
-        groups = _group_records(setting, outcomes, rows)
+        groups = _group_records(setting, state, outcomes, rows)
         after = replace(_abandoned(setting, state), early={} if ahead is None else ahead.keys)
         return after, _record(setting, state, talk, groups, None, str(reason), stopwatch)
-    groups = _group_records(setting, outcomes, rows)
-    early_keys = {} if ahead is None else ahead.keys
-    after = replace(state, round=state.round + 1, attempt=0, model=model, moments=moments, early=early_keys)
-    return after, _record(setting, state, talk, groups, combined, None, stopwatch)
+    groups = _group_records(setting, state, outcomes, rows)
+    record = _record(setting, state, talk, groups, combined, None, stopwatch)
+    return replace(after, early={} if ahead is None else ahead.keys), replace(record, within=_within(rows))
 
 
 def advance(setting: Setting, state: State, outcomes: tuple[GroupOutcome, ...]) -> State:
@@ -175,9 +180,7 @@ def advance(setting: Setting, state: State, outcomes: tuple[GroupOutcome, ...]) 
         RoundAbandoned: too few sound rows for the rule; the model would be unchanged.
     """
     rows = [row for outcome in outcomes if (row := _row(setting, state, outcome)) is not None]
-    combined = _combined(setting, state, rows)
-    moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
-    return replace(state, round=state.round + 1, attempt=0, model=model, moments=moments)
+    return _moved(setting, state, rows, _combined(setting, state, rows))
 
 
 def cohort(setting: Setting, epoch: int) -> tuple[int, ...]:
@@ -263,12 +266,16 @@ def _plan(setting: Setting, state: State) -> RoundPlan:
 
 @dataclass(frozen=True)
 class _Row:
-    """A group mean; `lied` marks a sum whose weight total is impossible, its mean is then NaN."""
+    """A group mean; `lied` marks a sum whose weight total is impossible, its mean is then NaN.
+
+    `within` is the part of its updates that were within the clip, noise included; None for a clip that stays.
+    """
 
     group: int
     mean: NDArray[np.float64]
     weight: float
     lied: bool = False
+    within: float | None = None
 
 
 def _combined(setting: Setting, state: State, rows: list[_Row]) -> Combined:
@@ -279,10 +286,34 @@ def _combined(setting: Setting, state: State, rows: list[_Row]) -> Combined:
         setting.max_malicious,
         np.stack([row.mean for row in rows]),
         np.array([row.weight for row in rows]),
-        setting.encoding.norm_bound if setting.norm_guard else None,
+        _norm_bound(setting, state),
         setting.before,
         bucket_order(state.draw.seed, state.round + 1, state.attempt),
     )
+
+
+def _encoding(setting: Setting, state: State) -> Encoding:
+    """The encoding of the next round: with its clip, where that moves."""
+    encoding = moving(setting.encoding)
+    return setting.encoding if encoding is None or state.clip is None else encoding.at(state.clip)
+
+
+def _norm_bound(setting: Setting, state: State) -> float | None:
+    return _encoding(setting, state).norm_bound if setting.norm_guard else None
+
+
+def _moved(setting: Setting, state: State, rows: list[_Row], combined: Combined) -> State:
+    """The state after a round that was done."""
+    moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
+    encoding, clip, within = moving(setting.encoding), state.clip, _within(rows)
+    if encoding is not None and encoding.adaptive is not None and clip is not None and within is not None:
+        clip = encoding.adaptive.after(clip, within)
+    return replace(state, round=state.round + 1, attempt=0, model=model, moments=moments, clip=clip)
+
+
+def _within(rows: list[_Row]) -> float | None:
+    told = [row.within for row in rows if row.within is not None]
+    return float(np.median(told)) if told else None
 
 
 def _row(setting: Setting, state: State, outcome: GroupOutcome) -> _Row | None:
@@ -294,38 +325,41 @@ def _row(setting: Setting, state: State, outcome: GroupOutcome) -> _Row | None:
     declared = None
     if setting.weights == "public":
         declared = float(sum(setting.public_weights[client] for client in outcome.survivors))
+    encoding, survivors = _encoding(setting, state), len(outcome.survivors)
     try:
-        mean, weight = setting.encoding.decode(total, len(outcome.survivors), declared)
+        mean, weight = encoding.decode(total, survivors, declared)
     except ProtocolError:
-        return _Row(outcome.group, np.full(setting.encoding.dim, np.nan), 0.0, lied=True)
-    return _Row(outcome.group, mean, weight)
+        return _Row(outcome.group, np.full(encoding.dim, np.nan), 0.0, lied=True)
+    noisy = moving(encoding)
+    within = None if noisy is None else noisy.within(total, survivors)
+    return _Row(outcome.group, mean, weight, within=within)
 
 
 def _group_records(
-    setting: Setting, outcomes: tuple[GroupOutcome, ...], rows: list[_Row]
+    setting: Setting, state: State, outcomes: tuple[GroupOutcome, ...], rows: list[_Row]
 ) -> tuple[GroupRecord, ...]:
     by_group = {row.group: row for row in rows}
-    return tuple(_group_record(setting, outcome, by_group.get(outcome.group)) for outcome in outcomes)
+    bound = _norm_bound(setting, state)
+    return tuple(_group_record(outcome, by_group.get(outcome.group), bound) for outcome in outcomes)
 
 
-def _group_record(setting: Setting, outcome: GroupOutcome, row: _Row | None) -> GroupRecord:
+def _group_record(outcome: GroupOutcome, row: _Row | None, norm_bound: float | None) -> GroupRecord:
     return GroupRecord(
         outcome.group,
         outcome.members,
         outcome.survivors,
-        _status(setting, row),
+        _status(row, norm_bound),
         outcome.failure,
         outcome.blamed,
     )
 
 
-def _status(setting: Setting, row: _Row | None) -> GroupStatus:
+def _status(row: _Row | None, norm_bound: float | None) -> GroupStatus:
     if row is None:
         return "aborted"
     if row.lied:
         return "excluded_weight"
-    bound = setting.encoding.norm_bound if setting.norm_guard else None
-    sound = sound_rows(row.mean[np.newaxis], bound)
+    sound = sound_rows(row.mean[np.newaxis], norm_bound)
     if sound.nonfinite:
         return "excluded_nonfinite"
     return "excluded_norm" if sound.oversized else "summed"
@@ -358,6 +392,7 @@ def _record(
         bytes_up=talk.up,
         bytes_down=talk.down,
         seconds=stopwatch.take(),
+        clip=state.clip,
     )
 
 
@@ -367,7 +402,3 @@ def _absent(setting: Setting, state: State) -> set[int]:
         return set()
     invited = set(cohort(setting, state.round // setting.epoch_rounds))
     return invited.difference(*state.draw.groups)
-
-
-def _bytes(model: Vector) -> bytes:
-    return model.astype(MODEL_DTYPE).tobytes()

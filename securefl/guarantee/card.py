@@ -15,7 +15,7 @@ from math import ceil, log2
 
 from securefl.config import Config
 from securefl.guarantee.abandonment import abandon_probability
-from securefl.guarantee.client_level import client_level, is_rotated
+from securefl.guarantee.client_level import adaptive_clip, adaptive_limits, client_level, is_rotated
 from securefl.guarantee.rules import at_the_limit, bears, steps_text
 from securefl.guarantee.statement import neighbouring_relation
 from securefl.guarantee.terms import Budget, Terms
@@ -175,10 +175,11 @@ def _guard(terms: Terms) -> str:
     robust, encoding = terms.config.robust, terms.encoding
     if terms.config.privacy.unit == "client":
         most = encoding.step * (1 << (encoding.ring_bits - 1))
+        first = "" if adaptive_clip(terms) is None else " at the first clip, in proportion at others,"
         return (
             "Noise comes after the clip, so the length of a group mean proves nothing: the norm guard "
             "excludes nobody and uses up none of f. Only the ring bounds blow-ups: no coordinate of a sum "
-            f"passes {most:.4g}{' before it is rotated back' if is_rotated(terms) else ''}."
+            f"passes {most:.4g}{first}{' before it is rotated back' if is_rotated(terms) else ''}."
         )
     if not robust.norm_guard:
         return "The norm guard is off: an oversized update reaches the rule."
@@ -258,6 +259,7 @@ def _limits(terms: Terms) -> list[str]:
         )
     if terms.config.server.weights.kind == "examples":
         lines.append("The numbers of examples enter an exact masked sum: data-set sizes are not protected.")
+    lines += adaptive_limits(terms)
     if terms.rule != "mean":
         lines.append("Robust rules count groups equally: the result is not the average over examples.")
     if terms.config.participation.kind == "sample":

@@ -3,6 +3,7 @@
 Rules kept here:
 - The noise follows from the clip norm after rounding, from epsilon and from the honest shares that every
   opened sum is guaranteed to have. None of them can be set apart from the others.
+- A clip that moves changes none of this: the bit is inside the same bound, at the price of precision.
 - Rotated or not: whatever makes the vector shorter. Both cost the same privacy.
 
 What this file does NOT do: check that the config has honest shares at all (`securefl.config`).
@@ -14,7 +15,7 @@ import hashlib
 
 from securefl.config import Config, digest
 from securefl.config.learning import ClientPrivacy
-from securefl.encoding import NoisyFixedPoint, rounded_norm_squared
+from securefl.encoding import AdaptiveClip, NoisyFixedPoint, rounded_norm_squared
 from securefl.encoding.rotation import padded
 from securefl.errors import ConfigError
 from securefl.privacy.discrete import LARGEST_SIGMA, DiscreteGaussian
@@ -39,8 +40,9 @@ def noisy_sum(
 def _encoded(
     config: Config, privacy: ClientPrivacy, dim: int, rotation: bytes | None
 ) -> tuple[NoisyFixedPoint, DistributedDiscreteGaussian]:
-    secagg = config.secure_aggregation
-    event = _release(config, privacy, dim if rotation is None else padded(dim))
+    secagg, adaptive = config.secure_aggregation, _adaptive_clip(config, privacy)
+    coordinates = dim + (adaptive is not None)
+    event = _release(config, privacy, coordinates if rotation is None else padded(coordinates))
     if event.sigma > LARGEST_SIGMA:
         raise ConfigError(
             f"expected noise of at most {LARGEST_SIGMA:.0f} steps, got {event.sigma:.3g} at {secagg.bits} "
@@ -56,8 +58,15 @@ def _encoded(
         rotation=rotation,
         sums=config.groups,
         shared=not config.central_noise,
+        adaptive=adaptive,
     )
     return encoding, event
+
+
+def _adaptive_clip(config: Config, privacy: ClientPrivacy) -> AdaptiveClip | None:
+    if privacy.adaptive_clip is None:
+        return None
+    return AdaptiveClip(config.secure_aggregation.clip_norm, **privacy.adaptive_clip.model_dump())
 
 
 def _release(config: Config, privacy: ClientPrivacy, length: int) -> DistributedDiscreteGaussian:

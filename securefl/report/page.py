@@ -57,6 +57,7 @@ def render(run: RunRecord) -> str:
         _accuracy(run),
         _survivors(run),
         _time(run),
+        _clip(run),
         _clients(run),
         _guarantee(run),
         _details(run),
@@ -170,6 +171,13 @@ def _survivors(run: RunRecord) -> str:
         "<b class=cross>×</b>round abandoned</p>"
     )
     return _section("Who survived each round", key + _figure(svg, caption))
+
+
+def _clip(run: RunRecord) -> str:
+    """Nothing at all, unless the clip moves."""
+    svg = plots.clip_by_round(run)
+    caption = "public: it follows from noisy sums alone"
+    return _section("The clip of each round", _figure(svg, caption)) if svg else ""
 
 
 def _time(run: RunRecord) -> str:

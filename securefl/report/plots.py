@@ -54,6 +54,23 @@ def accuracy_by_bytes(run: RunRecord) -> str | None:
     return _accuracy(run, spots, "sent per client", "accuracy-bytes", label=bytes_text)
 
 
+def clip_by_round(run: RunRecord) -> str | None:
+    """The clip of every round that was done, where it moves."""
+    spots = [(float(line.round), line.clip) for line in run.rounds if line.clip and not line.abandoned]
+    if not spots:
+        return None
+    with style():
+        figure, axes = blank(*PANEL)
+        x, y = zip(*spots, strict=True)
+        axes.plot(x, y, color=BLUE, marker="o" if len(spots) == 1 else None, zorder=3)
+        axes.annotate(f"{y[-1]:.3g}", spots[-1], (0, 7), textcoords="offset points", ha="right", color=BLUE)
+        axes.set_yscale("log")
+        axes.set_ylabel("clip (L2 norm)")
+        axes.set_xlabel("round")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        return to_svg(figure, "clip-round", f"Clip against the round, at the end {y[-1]:.3g}")
+
+
 def time_by_phase(run: RunRecord) -> str | None:
     """Seconds per phase of a round, added up over the run, the longest on top."""
     phases = sorted(run.seconds_by_phase.items(), key=lambda item: item[1])

@@ -58,6 +58,7 @@ class RoundRecord:
     rows_used: int | None
     update_norm: float | None
     client_loss: Mapping[str, float]
+    clip: float | None
 
     @property
     def abandoned(self) -> bool:
@@ -188,6 +189,7 @@ def _round(line: Json) -> RoundRecord:
         rows_used=_integer(line, "rows_used"),
         update_norm=_number(line, "update_norm"),
         client_loss=_numbers(simulation_only.get("client_loss")),
+        clip=_number(line, "clip"),
     )
 
 

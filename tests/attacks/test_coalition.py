@@ -53,6 +53,21 @@ def test_without_attackers_the_seats_change_no_bit(small: Make) -> None:
     assert model_of(small(), named_attack("foe"), 0).tobytes() == model_of(small()).tobytes()
 
 
+def test_attackers_keep_up_with_a_clip_that_moves(small_client_level: Make) -> None:
+    clips: list[float] = []
+
+    def craft(view: View) -> np.ndarray:
+        clips.append(view.clip_norm)
+        return np.full(650, view.clip_norm)
+
+    config = small_client_level("privacy.adaptive_clip={}")
+    clients = poisoned(config, Attack("test", OMNISCIENT, "2020", begin=lambda: craft), 1)
+    with securefl.build_federated_averaging(config, clients) as process:
+        _, seen = played(process)
+    assert clips == [metrics.record.clip for metrics in seen]
+    assert len(set(clips)) == 3
+
+
 @pytest.mark.parametrize("masking", ["true", "false"])
 def test_attackers_who_see_all_set_their_groups_mean_under_masks_and_without(
     small: Make, masking: str

@@ -33,6 +33,7 @@ STATE = State(
     model=np.array([0.1, -0.0, 1e-40, np.float32(np.pi), -7.5], dtype=np.float32),
     moments=Moments(np.arange(5) / 3.0, np.full(5, 1e-300)),
     draw=DRAW,
+    clip=0.1 + 0.2,
 )
 
 
@@ -42,6 +43,7 @@ def test_a_state_comes_back_bit_for_bit(draw: Draw | None) -> None:
     again = state_from_bytes(state_to_bytes(state), DIM)
     assert again.draw == draw
     assert (again.round, again.attempt, again.spares_used) == (4, 1, 2)
+    assert again.clip == 0.1 + 0.2
     for one, other in (
         (again.model, state.model),
         (again.moments.first, state.moments.first),
@@ -81,5 +83,5 @@ def test_a_changed_model_is_called_damage() -> None:
 
 
 def test_a_checkpoint_of_another_model_is_refused() -> None:
-    with pytest.raises(RunDirectoryError, match="checkpoint of 6 parameters, got version 2 with 5"):
+    with pytest.raises(RunDirectoryError, match="checkpoint of 6 parameters, got version 3 with 5"):
         state_from_bytes(state_to_bytes(STATE), DIM + 1)

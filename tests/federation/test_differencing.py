@@ -24,7 +24,7 @@ from securefl.config import Config
 from securefl.encoding import FixedPoint, clip_to_norm
 from securefl.errors import BudgetExceeded
 from securefl.federation import Client, LocalUpdate
-from securefl.federation.contribution import MODEL_DTYPE
+from securefl.federation.broadcast import MODEL_DTYPE
 from securefl.privacy.accountant import epsilon
 from securefl.privacy.events import releases
 from securefl.process import Process

@@ -13,7 +13,7 @@ from dataclasses import replace
 from securefl.attacks.capability import Capability
 from securefl.attacks.spying.loot import Loot, Words, words_of
 from securefl.attacks.spying.spy import Spy
-from securefl.federation.contribution import MODEL_DTYPE
+from securefl.federation.broadcast import MODEL_DTYPE
 from securefl.secagg import Step
 from securefl.secagg.messages import AdvertiseRequest, Message, PlainReply, PlainRequest, from_bytes
 
