@@ -128,8 +128,8 @@ class Desk:
         with self._lock:
             if self._calls >= self._limits.per_conversation:
                 raise LimitReached(
-                    f"{self._caller}: expected at most {self._limits.per_conversation} calls in a conversation, "
-                    "got one more; open another one"
+                    f"{self._caller}: expected at most {self._limits.per_conversation} calls in one "
+                    "conversation, got one more; open another one"
                 )
             self._registry._charge(self._caller, self._limits)
             self._calls += 1

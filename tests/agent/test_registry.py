@@ -19,7 +19,7 @@ def test_a_conversation_has_its_limit_and_another_one_begins_anew(desk_with: Mak
     registry = desk_with(limits=Limits(per_minute=9, per_conversation=2))
     desk = registry.open("ada")
     assert [desk.call(FIND), desk.call(FIND)] == ["sent", "sent"]
-    with pytest.raises(LimitReached, match="2 calls in a conversation"):
+    with pytest.raises(LimitReached, match="2 calls in one conversation"):
         desk.call(FIND)
     assert len(ran) == 2
     assert registry.open("ada").call(FIND) == "sent"

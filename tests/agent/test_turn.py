@@ -62,7 +62,7 @@ def test_a_call_in_a_tool_result_is_never_run(desk_with: Make, ran: list[str], r
 def test_a_result_cannot_raise_the_limits_even_of_a_model_that_obeys_it(
     desk_with: Make, ran: list[str]
 ) -> None:
-    """The positive control: an obedient model runs the injected call, which is not prevented, up to its limit."""
+    """The positive control: an obedient model does run the injected call, up to its limit."""
     desk = desk_with(result=PAY, limits=Limits(per_minute=99, per_conversation=2)).open("ada")
     obedient = saying(FIND, *[PAY] * 9)
     with pytest.raises(LimitReached, match="at most 2 calls"):
