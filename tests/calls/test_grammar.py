@@ -24,7 +24,7 @@ def accepts(tools: Tools, text: str) -> bool:
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_the_canonical_text_of_every_valid_call_is_accepted_and_parses_to_it(
     tools: Tools, calls: st.SearchStrategy[Call], data: st.DataObject
 ) -> None:
@@ -34,7 +34,7 @@ def test_the_canonical_text_of_every_valid_call_is_accepted_and_parses_to_it(
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_every_text_that_a_random_walk_makes_parses_and_validates(tools: Tools, data: st.DataObject) -> None:
     state, said = replies(tools), data.draw(st.sampled_from(["", "{", "H"]))
     for character in said:
@@ -54,7 +54,7 @@ def test_every_text_that_a_random_walk_makes_parses_and_validates(tools: Tools, 
 
 
 @given(text=st.one_of(st.text(max_size=60), st.text('{}":,toalrgumenspi 0', max_size=60)))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_text_is_a_call_an_answer_or_a_typed_refusal(tools: Tools, text: str) -> None:
     try:
         reply = parse(text, by_name(tools))
