@@ -3,7 +3,7 @@
 from securefl.calls.call import Call, Value, checked
 from securefl.calls.grammar import Expression, alphabet, complete, replies, shortest, step
 from securefl.calls.message import Message, Role
-from securefl.calls.reply import Answer, Reply, parse, read_call
+from securefl.calls.reply import Answer, Reply, is_prose, parse, read_call
 from securefl.calls.tool import ARGUMENTS, Tool, by_name
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "by_name",
     "checked",
     "complete",
+    "is_prose",
     "parse",
     "read_call",
     "replies",

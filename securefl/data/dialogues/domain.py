@@ -59,6 +59,10 @@ class Act:
     test: tuple[str, ...]
     done: str
 
+    def result(self, arguments: Mapping[str, Value]) -> str:
+        """What the tool says to a call. Nothing happens anywhere: these tools are simulated."""
+        return fill(self.done, arguments)
+
 
 @dataclass(frozen=True)
 class Domain:
@@ -83,3 +87,9 @@ def act(arguments: type[BaseModel], train: tuple[str, ...], test: tuple[str, ...
     """An act whose tool is named like its argument model and described by that model's docstring."""
     name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in arguments.__name__)
     return Act(Tool(name.removeprefix("_"), arguments.__doc__ or "", arguments), train, test, done)
+
+
+def fill(body: str, filled: Mapping[str, Value]) -> str:
+    """A body with its gaps filled."""
+    words = {name: str(one).lower() if isinstance(one, bool) else one for name, one in filled.items()}
+    return body.format(**words)

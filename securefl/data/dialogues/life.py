@@ -21,7 +21,7 @@ import numpy as np
 
 from securefl.calls import Call, Message, Value
 from securefl.data.dialogues.customer_service import CUSTOMER_SERVICE
-from securefl.data.dialogues.domain import Act, Domain, Private
+from securefl.data.dialogues.domain import Act, Domain, Private, fill
 from securefl.data.dialogues.education import EDUCATION
 from securefl.data.dialogues.entities import codes, names, private_entities
 from securefl.data.dialogues.medical_booking import MEDICAL_BOOKING
@@ -86,10 +86,20 @@ def dialogues(domain: str, seed: int, client: int, part: Part, count: int) -> tu
     return tuple(islice(_life(DOMAINS[domain], place, seed, client, part), count))
 
 
+def named(domain: str) -> Domain:
+    """The domain of a name.
+
+    Raises:
+        DataError: there is none.
+    """
+    if domain not in DOMAINS:
+        raise DataError(f"expected a domain of {', '.join(DOMAINS)}, got {domain!r}; name one of them")
+    return DOMAINS[domain]
+
+
 def probes(domain: str) -> tuple[tuple[Message, ...], ...]:
     """Prompts that fish for entities of other clients, under the domain's own system prompt."""
-    _place(domain)
-    system = Message("system", DOMAINS[domain].system)
+    system = Message("system", named(domain).system)
     return tuple((system, Message("user", text)) for text in PROBES)
 
 
@@ -99,9 +109,7 @@ def known_to(domain: str, seed: int, client: int) -> tuple[str, ...]:
 
 
 def _place(domain: str) -> int:
-    if domain not in DOMAINS:
-        raise DataError(f"expected a domain of {', '.join(DOMAINS)}, got {domain!r}; name one of them")
-    return list(DOMAINS).index(domain)
+    return list(DOMAINS).index(named(domain).name)
 
 
 def _life(domain: Domain, place: int, seed: int, client: int, part: Part) -> Iterator[Example]:
@@ -126,7 +134,7 @@ def _life(domain: Domain, place: int, seed: int, client: int, part: Part) -> Ite
                 continue
             act = domain.acts[int(random.choice(len(domain.acts), p=chances))]
             filled = {name: value(name) for name in act.tool.kinds}
-            asked = _dressed(_fill(_pick(bodies[act.tool.name], random), filled), part, random)
+            asked = _dressed(fill(_pick(bodies[act.tool.name], random), filled), part, random)
             yield _call(domain, act, client, asked, filled, after=kind == "result")
 
 
@@ -159,14 +167,9 @@ def _call(
     messages = (Message("system", domain.system), Message("user", asked))
     if not after:
         return Example(client, domain.name, "call", messages, call.text, call)
-    result = _fill(act.done, filled)
+    result = act.result(filled)
     heard = (*messages, Message("assistant", call.text), Message("tool", result))
     return Example(client, domain.name, "result", heard, DONE + result, None)
-
-
-def _fill(body: str, filled: Mapping[str, Value]) -> str:
-    words = {name: str(one).lower() if isinstance(one, bool) else one for name, one in filled.items()}
-    return body.format(**words)
 
 
 def _pick(options: Sequence[T], random: np.random.Generator) -> T:
