@@ -13,6 +13,10 @@
     |   |-- PeerFault          a named party (`culprit`) sent something provably wrong
     |   `-- GroupAborted       too few members left to finish; nobody is to blame
     |-- RoundAbandoned         too few sound rows for the robust rule; the model is unchanged
+    |-- AgentError             an agent's turn stopped; what stopped it was not carried out
+    |   |-- CallRefused        model output that is no valid call; no tool ran
+    |   |-- LimitReached       a caller has used up its calls, or a turn its steps
+    |   `-- ToolFailed         a tool ran and raised; the call counts
     |-- RunDirectoryError      the output folder: occupied, incomplete or of another run
     `-- NotAvailable           named in the design, not in this version, and no stub stands in for it
 
@@ -97,6 +101,22 @@ class GroupAborted(ProtocolError):
 
 class RoundAbandoned(SecureFLError):
     """Too few sound group means for the robust rule. The model is unchanged, what was charged stays."""
+
+
+class AgentError(SecureFLError):
+    """An agent's turn stopped."""
+
+
+class CallRefused(AgentError):
+    """Model output that is no valid call and no answer. No tool ran."""
+
+
+class LimitReached(AgentError):
+    """A caller has used up its calls, or a turn its steps. Nothing more ran."""
+
+
+class ToolFailed(AgentError):
+    """A tool ran and raised. The call counts against the caller's limits."""
 
 
 class RunDirectoryError(SecureFLError):

@@ -13,7 +13,10 @@ PRIMITIVES = (
     "securefl.robust",
     "securefl.secagg",
     "securefl.privacy",
+    "securefl.calls",
     "securefl.data",
+    "securefl.data.dialogues",
+    "securefl.agent",
     "securefl.config",
     "securefl.training.shapes",
 )

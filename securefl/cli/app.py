@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from securefl.cli import ledger as ledgers
+from securefl.cli.agent import agent
 from securefl.cli.arena import arena
 from securefl.cli.audit import audit
 from securefl.cli.planning import budget, check
@@ -29,7 +30,7 @@ app = typer.Typer(
     # A traceback with local variables could print keys or data.
     pretty_exceptions_enable=False,
 )
-for command in (run, resume, check, budget, init, schema, report, evaluate, arena, verify, audit):
+for command in (run, resume, check, budget, init, schema, report, evaluate, arena, verify, audit, agent):
     app.command(epilog=EPILOG)(command)
 for part in (ledgers.show, ledgers.verify, ledgers.head):
     ledgers.ledger.command(epilog=EPILOG)(part)

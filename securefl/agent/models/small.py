@@ -1,0 +1,89 @@
+"""A small causal language model for tests and examples: a tokenizer of public dialogues and a tiny Llama.
+
+Rules kept here:
+- The tokenizer sees the public part only: no client's entity and nothing of a test part is in it.
+- Bytes are its alphabet, and each digit is a token, so every text can be said and codes can be copied.
+
+What this file does NOT do: train the model. Its weights are random, from the public seed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from securefl.data.dialogues import DOMAINS, PUBLIC, dialogues
+
+VOCABULARY = 1024
+_PAD, _END = "<|pad|>", "<|end|>"
+_ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
+_SEED, _EACH, _PROMPTS = 0, 500, 50
+_TEMPLATE = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def small_model(folder: Path, seed: int, hidden: int = 64, layers: int = 2, context: int = 512) -> Path:
+    """Writes a tokenizer with chat template, a config and random weights, as `from_pretrained` reads them.
+
+    Args:
+        folder: where to.
+        seed: the public seed of the weights; the tokenizer does not depend on it.
+        hidden: width, a multiple of 4.
+        layers: number of layers.
+        context: the most tokens of a conversation.
+    """
+    tokenizer = small_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        max_position_embeddings=context,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def small_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer of the public part of all domains."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[_PAD, _END, *_ROLES],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_texts(), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=_PAD,
+        eos_token=_END,
+        additional_special_tokens=list(_ROLES),
+        chat_template=_TEMPLATE,
+    )
+
+
+def _texts() -> list[str]:
+    texts = [domain.system for domain in DOMAINS.values()] * _PROMPTS
+    for domain in DOMAINS:
+        for example in dialogues(domain, _SEED, PUBLIC, "public", _EACH):
+            texts += [*(message.content for message in example.messages[1:]), example.answer]
+    return texts

@@ -1,0 +1,90 @@
+"""Private entities: names and codes that one client knows and no other one, synthetic like all of this room.
+
+Rules kept here:
+- An entity belongs to one (client, domain) only: all are dealt from one shuffled deck per seed, disjoint by
+  construction, whatever the number of clients that are asked for.
+- Names are six letters, codes one letter and four digits, so none is part of another.
+
+What this file does NOT do: keep secrets. The seed is public; the entities only stand in for private ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from securefl.data.split import public_generator
+from securefl.errors import DataError
+
+MOST_CLIENTS = 2000
+EACH = 24
+"""Names, and codes, of one client in one domain."""
+_TEST = 8
+_DOMAINS = 4
+_TAG = 0xE471
+_SYLLABLES = tuple(f"{consonant}{vowel}" for consonant in "bdfgjklmnprstvwz" for vowel in "aeiou")
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+_NAMES = len(_SYLLABLES) ** 3
+_CODES = len(_LETTERS) * 10**4
+
+
+@dataclass(frozen=True)
+class Entities:
+    """The entities of one client in one domain; those of the test part are in no training dialogue."""
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def names(seed: int, client: int, domain: int) -> Entities:
+    """The people that a client knows.
+
+    Args:
+        seed: the public experiment seed.
+        client: from 0; -1 is the public part's own.
+        domain: the domain's place in `DOMAINS`.
+
+    Raises:
+        DataError: a client outside the deck.
+    """
+    return _split(tuple(_name(int(at)) for at in _hand(seed, _NAMES, client, domain)))
+
+
+def codes(seed: int, client: int, domain: int) -> Entities:
+    """The codes of a client's orders, doors, files or cases; arguments and refusals as for `names`."""
+    return _split(
+        tuple(f"{_LETTERS[at // 10**4]}{at % 10**4:04d}" for at in _hand(seed, _CODES, client, domain))
+    )
+
+
+def private_entities(seed: int, client: int, domain: int) -> tuple[str, ...]:
+    """Everything that only this client knows."""
+    people, numbers = names(seed, client, domain), codes(seed, client, domain)
+    return (*people.train, *people.test, *numbers.train, *numbers.test)
+
+
+def _hand(seed: int, size: int, client: int, domain: int) -> NDArray[np.int64]:
+    if not (-1 <= client < MOST_CLIENTS and 0 <= domain < _DOMAINS):
+        raise DataError(
+            f"expected a client below {MOST_CLIENTS}, got {client}; the deck has no more entities"
+        )
+    begin = ((client + 1) * _DOMAINS + domain) * EACH
+    return _deck(seed, size)[begin : begin + EACH]
+
+
+@lru_cache(maxsize=4)
+def _deck(seed: int, size: int) -> NDArray[np.int64]:
+    return public_generator(seed, _TAG).permutation(size)
+
+
+def _name(at: int) -> str:
+    base = len(_SYLLABLES)
+    first, second, third = at // base**2, at // base % base, at % base
+    return (_SYLLABLES[first] + _SYLLABLES[second] + _SYLLABLES[third]).capitalize()
+
+
+def _split(all_of_them: tuple[str, ...]) -> Entities:
+    return Entities(all_of_them[:-_TEST], all_of_them[-_TEST:])
