@@ -21,9 +21,9 @@ CONFIDENCE = 1 - 1e-4 / 24
 FLOORS = {1.0: 0.0, 4.0: 0.15, 8.0: 3.3}
 """What 1,000 draws show at least; without it a blind audit would pass.
 
-Of the shift of 0.93 (1.67 at epsilon 8), 250 simulated audits of the same Gaussians showed at least 0.47 +- 0.070
-(1.19 +- 0.066): six deviations less leave, in epsilon, 0.17 (3.3). The shift of 0.27 at epsilon 1 is below what
-so few draws see.
+Of the shift of 0.93 (1.67 at epsilon 8), 250 simulated audits of the same Gaussians showed at least
+0.47 +- 0.070 (1.19 +- 0.066): six deviations less leave, in epsilon, 0.17 (3.3). The shift of 0.27 at
+epsilon 1 is below what so few draws see.
 """
 
 
