@@ -48,8 +48,8 @@ def run(config: Path, *words: str) -> Result:
 def test_both_bounds_the_samples_the_confidence_and_the_ceiling_are_printed(config: Path) -> None:
     done = run(config)
     assert done.exit_code == 0, done.output
-    for words in ("at least (audit)", "at most", "ceiling", "400 draws", "0.999999 over all", "delta 1e-05"):
-        assert words in done.output
+    for words in ("at least (audit)", "at most", "ceiling", "400 draws", "confidence 0.99", "delta 1e-05"):
+        assert words in " ".join(done.output.split())
 
 
 def test_json_holds_the_same_as_plain_values(config: Path) -> None:
@@ -79,14 +79,14 @@ def test_whole_clients_are_audited_in_two_worlds(client_level: Path) -> None:
     done = run(client_level)
     assert done.exit_code == 0, done.output
     for words in (*FRAME, "client 0 with all its examples, two-world audit", "400 draws", "delta 0.001"):
-        assert words in done.output
+        assert words in " ".join(done.output.split())
 
 
 def test_one_run_of_canary_examples_is_about_a_whole_run(config: Path) -> None:
     done = run(config, "--method", "one-run", "--canaries", "30")
     assert done.exit_code == 0, done.output
     for words in (*FRAME, "a whole run, no assumption", "10 guesses", "30 canaries in one run of 1 releases"):
-        assert words in done.output
+        assert words in " ".join(done.output.split())
     found = json.loads(run(config, "--method", "one-run", "--canaries", "30", "--json").stdout)
     assert (found["method"], found["samples"], found["refuted"]) == ("one-run", 10, False)
     assert found["run"]["lower"]["epsilon"] <= found["run"]["upper"]
@@ -97,7 +97,7 @@ def test_one_shot_of_canary_clients_also_estimates(client_level: Path) -> None:
     done = run(client_level, "--method", "one-shot", "--canaries", "50")
     assert done.exit_code == 0, done.output
     for words in (*FRAME, "one release, no assumption", "50 canary clients in 25 sums", "which is no bound"):
-        assert words in done.output
+        assert words in " ".join(done.output.split())
     found = json.loads(run(client_level, "--method", "one-shot", "--canaries", "50", "--json").stdout)
     assert (found["method"], found["samples"]) == ("one-shot", 150)
     assert found["release"]["lower"]["epsilon"] <= found["release"]["lower"]["ceiling"]
@@ -107,7 +107,7 @@ def test_one_shot_of_canary_clients_also_estimates(client_level: Path) -> None:
 def test_help_teaches_the_three_methods() -> None:
     done = RUNNER.invoke(app, ["audit", "--help"])
     for words in ("two-world:", "one-run:", "one-shot:", "no bound", "ceiling"):
-        assert words in done.output
+        assert words in " ".join(done.output.split())
 
 
 @pytest.mark.parametrize(

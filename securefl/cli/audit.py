@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from securefl.audit import Audit, LowerBound
 
 _LARGEST = 10_000_000
+_WIDTH = 100
 
 
 def audit(
@@ -119,7 +121,7 @@ def as_dict(found: Audit) -> dict[str, object]:
 _ALIKE = "every release is like the audited ones"
 _RELEASE, _RUN = "one release", "a whole run"
 _READING = (
-    "At most: by the accountant. Ceiling: what\nthis audit would say of a mechanism that hides nothing. A "
+    "At most: by the accountant. Ceiling: what this audit would say of a mechanism that hides nothing. A "
     "low lower bound does not show that little leaks."
 )
 
@@ -144,11 +146,12 @@ def _print(found: Audit, method: str) -> None:
             other,
         ],
     )
-    output.print_text(
-        f"{found.sampled}; confidence {found.confidence:.10g} over all of it. The first lower\nbound assumes "
-        f"{found.lower.assumes}: the claim under test. The second\nassumes nothing, and the third that "
+    reading = (
+        f"{found.sampled}; confidence {found.confidence:.10g} over all of it. The first lower bound assumes "
+        f"{found.lower.assumes}: the claim under test. The second assumes nothing, and the third that "
         f"{_ALIKE}. {_READING}"
     )
+    output.print_text(textwrap.fill(reading, _WIDTH))
     if found.estimate is not None:
         output.print_text(f"Estimate of one release, which is no bound: epsilon {found.estimate:.3f}.")
 

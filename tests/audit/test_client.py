@@ -190,6 +190,6 @@ def test_noise_of_few_steps_is_audited_without_an_assumption() -> None:
 def test_ten_thousand_sums_at_epsilon_4_reach_far(
     small: Make, noise: str, confidence: float, reach: float
 ) -> None:
-    # The shift is 0.864.
-    found = audit(client_subject(terms(small, noise), SystemRandomness()), 10_000, confidence)
+    # Usually 3.2 +- 0.1 and 2.9 +- 0.1, of 3.7 that this noise has; replayed: the same every time.
+    found = audit(client_subject(terms(small, noise), SeededRandomness(b"reach")), 10_000, confidence)
     assert reach <= found.lower.epsilon <= found.upper
