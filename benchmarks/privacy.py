@@ -1,4 +1,4 @@
-"""What differential privacy costs a client: time and memory of a step, and the accountant.
+"""What differential privacy costs a client: time and memory of a step, the sampler and the accountant.
 
     make bench-privacy                everything (some minutes)
     make bench-privacy ARGS=--quick   one turn each: to see that it runs
@@ -19,19 +19,23 @@ from collections.abc import Callable
 import bench
 import privacy_steps
 
-from securefl.privacy import SampledGaussian, epsilon, noise_multiplier_for
+from securefl.crypto import SystemRandomness
+from securefl.privacy import DiscreteGaussian, SampledGaussian, epsilon, noise_multiplier_for
 
 TURNS = {"lora": 3, "mlp": 25, "cnn": 7}
 # The most that a private step may take of one without privacy.
 GOALS = {"lora": 1.3, "mlp": 1.6, "cnn": 2.0}
 ROUNDS, DELTA, RATE, LOCAL_STEPS = 1000, 1e-5, 0.05, 5
 ACCOUNTANT_SECONDS = 1.0
+SAMPLES, SAMPLER_SECONDS = 1_000_000, 0.5
+SIGMAS = (0.5, 10.0, 1e3, 1e6)  # in steps; runs have tens to some ten thousands
 
 
 def main() -> None:
     """Runs all parts, prints the tables, writes benchmarks/results/privacy.json."""
     quick = _options().quick
-    bench.finish_parts("privacy", [_steps(quick), _accountant(1 if quick else bench.REPEATS)])
+    repeats = 1 if quick else bench.REPEATS
+    bench.finish_parts("privacy", [_steps(quick), _sampler(repeats), _accountant(repeats)])
 
 
 def _steps(quick: bool) -> bench.Findings:
@@ -39,7 +43,7 @@ def _steps(quick: bool) -> bench.Findings:
     for model in GOALS:
         if model not in privacy_steps.models():
             found.notes.append(
-                f"{model} was not run: peft and transformers come with `pip install securefl[lora]`"
+                f"{model} was not run: peft and transformers come with `pip install securefl[bench]`"
             )
             continue
         works = {way: privacy_steps.steps(model, way) for way in privacy_steps.WAYS}
@@ -70,6 +74,16 @@ def best_in_turn(works: dict[str, Callable[[], object]], turns: int) -> dict[str
     for _, (name, work) in itertools.product(range(turns), works.items()):
         times[name].append(bench.cpu_seconds(work))
     return {name: min(values) for name, values in times.items()}
+
+
+def _sampler(repeats: int) -> bench.Findings:
+    found, stream = bench.Findings(), SystemRandomness().stream("sampler")
+    for sigma in SIGMAS:
+        noise = DiscreteGaussian(sigma)
+        seconds = bench.best_cpu_seconds(lambda noise=noise: noise.draw(stream, SAMPLES), repeats)
+        name = f"sampler: {SAMPLES:,} discrete Gaussians of sigma {sigma:g}"
+        found.checks.append(bench.at_most(name, seconds, SAMPLER_SECONDS, f"CPU s, best of {repeats}"))
+    return found
 
 
 def _accountant(repeats: int) -> bench.Findings:

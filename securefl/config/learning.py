@@ -220,7 +220,8 @@ class ClientPrivacy(Promise):
     adaptive_clip: Annotated[
         AdaptiveClipping | None,
         doc(
-            "Moves the clip to a quantile of the updates' norms, starting at secure_aggregation.clip_norm.",
+            "Moves the clip to a quantile of the updates' norms, starting at secure_aggregation.clip_norm; a "
+            "start from below costs rounds only, from above its noise stays in the model.",
             {"quantile": 0.5},
         ),
     ] = None

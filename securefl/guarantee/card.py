@@ -175,7 +175,7 @@ def _guard(terms: Terms) -> str:
     robust, encoding = terms.config.robust, terms.encoding
     if terms.config.privacy.unit == "client":
         most = encoding.step * (1 << (encoding.ring_bits - 1))
-        first = "" if adaptive_clip(terms) is None else " at the first clip, in proportion at others,"
+        first = "" if adaptive_clip(terms) is None else " at the first clip, and in proportion at others"
         return (
             "Noise comes after the clip, so the length of a group mean proves nothing: the norm guard "
             "excludes nobody and uses up none of f. Only the ring bounds blow-ups: no coordinate of a sum "

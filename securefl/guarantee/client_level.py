@@ -51,9 +51,9 @@ def _mechanism(terms: Terms, event: DistributedDiscreteGaussian) -> str:
         f"Mechanism: a client's update is clipped to {norm}, {rotated}rounded at random to steps of "
         f"{encoding.step:.3g} within a norm of {sqrt(event.squared_sensitivity):.1f} steps, and {where} "
         f"discrete Gaussian noise of {event.sigma:.1f} steps on each of {event.length:,} coordinates. The "
-        "noise is exact (integers, no floating-point error to add to "
-        "delta), from a stream cipher keyed by the operating system. A client whose training fails sends "
-        "zeros: silence would say something about its data."
+        "noise is exact (integers, no floating-point error to add to delta), from a stream cipher keyed by "
+        "the operating system. A client whose training fails sends zeros: silence would say something about "
+        "its data."
     )
 
 

@@ -38,6 +38,15 @@ def test_every_way_takes_a_step_on_a_small_batch(steps, monkeypatch, way):
     torch.set_num_threads(threads)
 
 
+def test_every_sampler_line_is_one_draw_of_a_million(load_benchmark, monkeypatch):
+    load_benchmark("privacy_steps")
+    privacy = load_benchmark("privacy")
+    monkeypatch.setattr(privacy, "SAMPLES", 1000)
+    checks = privacy._sampler(1).checks
+    assert len(checks) == len(privacy.SIGMAS)
+    assert all("1,000 discrete Gaussians" in check.name and check.goal == "<= 0.5" for check in checks)
+
+
 def test_works_take_turns_after_one_call_that_does_not_count(load_benchmark):
     load_benchmark("privacy_steps")
     privacy = load_benchmark("privacy")
