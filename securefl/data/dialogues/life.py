@@ -3,7 +3,7 @@
 Rules kept here:
 - A function of (seed, client, domain, part, count) and nothing else; `count` only decides where it stops.
 - A client has habits: some acts often, others hardly ever, and three of the five training bodies of each
-  act. Its test part has all acts alike, with bodies, phrases and entities that no training part has.
+  act. Its test part has all acts alike, with bodies, unfit requests and entities that no training part has.
 - Of ten examples seven end in a call, two in no call because no tool fits, one in words after a tool's
   result.
 
@@ -25,7 +25,7 @@ from securefl.data.dialogues.domain import Act, Domain, Private, fill
 from securefl.data.dialogues.education import EDUCATION
 from securefl.data.dialogues.entities import codes, names, private_entities, public_codes, public_names
 from securefl.data.dialogues.medical_booking import MEDICAL_BOOKING
-from securefl.data.dialogues.phrases import DONE, PROBES, TEST, TRAIN, UNFIT
+from securefl.data.dialogues.phrases import CLOSERS, DONE, OPENERS, PROBES, TEST, TRAIN, UNFIT
 from securefl.data.dialogues.virtual_assistant import VIRTUAL_ASSISTANT
 from securefl.errors import DataError
 
@@ -156,9 +156,9 @@ def _bodies(act: Act, part: Part, habits: np.random.Generator) -> tuple[str, ...
 
 
 def _dressed(body: str, part: Part, random: np.random.Generator) -> str:
-    phrases = TEST if part == "test" else TRAIN
-    inner = body or _pick(phrases.unfit, random).format(thing=_pick(phrases.things, random))
-    return f"{_pick(phrases.openers, random)}{inner}{_pick(phrases.closers, random)}"
+    unfit = TEST if part == "test" else TRAIN
+    inner = body or _pick(unfit.requests, random).format(thing=_pick(unfit.things, random))
+    return f"{_pick(OPENERS, random)}{inner}{_pick(CLOSERS, random)}"
 
 
 def _unfit(domain: Domain, client: int, asked: str) -> Example:

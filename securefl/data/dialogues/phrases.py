@@ -6,18 +6,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Phrases:
-    """Openers, closers, requests that no tool fits, and the things that these are about."""
+class Unfit:
+    """Requests that no tool fits, and the things that they are about."""
 
-    openers: tuple[str, ...]
-    closers: tuple[str, ...]
-    unfit: tuple[str, ...]
+    requests: tuple[str, ...]
     things: tuple[str, ...]
 
 
-TRAIN = Phrases(
-    ("", "", "please ", "hello, ", "good morning, ", "could you help: ", "one thing: "),
-    ("", "", " please", " thanks", " now"),
+OPENERS = ("", "", "please ", "hello, ", "good morning, ", "could you help: ", "one thing: ")
+CLOSERS = ("", "", " please", " thanks", " now")
+TRAIN = Unfit(
     (
         "tell me a joke about {thing}",
         "what is the colour of {thing}",
@@ -51,16 +49,14 @@ TRAIN = Phrases(
         "glass",
     ),
 )
-TEST = Phrases(
-    ("hi there, ", "excuse me, ", "listen, "),
-    (" if you can", " soon", " thank you"),
+TEST = Unfit(
     (
-        "tell me a riddle about {thing}",
-        "how heavy is {thing}",
-        "draw me {thing}",
-        "what do you think of {thing}",
-        "explain {thing} to a child",
-        "where does {thing} come from",
+        "sing a poem about {thing}",
+        "how old and how famous is {thing}",
+        "what is {thing} in Welsh",
+        "tell me who invented {thing}",
+        "do you paint {thing}",
+        "why is {thing} so expensive",
     ),
     ("the desert", "a whale", "Norway", "thunder", "a castle", "honey", "the forest", "a comet"),
 )
