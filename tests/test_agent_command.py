@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -85,6 +86,15 @@ def test_a_folder_without_a_language_model_and_an_unknown_domain_are_bad_input(t
     result = securefl(tmp_path, "--domain", "banking")
     assert result.exit_code == 2
     assert "virtual_assistant" in result.stderr
+
+
+def test_without_transformers_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "securefl.agent.models", None)
+    result = securefl(tmp_path)
+    assert result.exit_code == 2
+    assert "securefl[lora]" in result.stderr
 
 
 @pytest.mark.slow

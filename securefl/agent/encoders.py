@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import HashingVectorizer
 
 DIMENSION = 512
 
@@ -25,6 +24,8 @@ def hashed(texts: Sequence[str]) -> NDArray[np.float32]:
         >>> bool(near > far)
         True
     """
+    from sklearn.feature_extraction.text import HashingVectorizer  # takes seconds; not everybody has notes
+
     hashing = HashingVectorizer(n_features=DIMENSION, analyzer="char_wb", ngram_range=(3, 5))
     rows: NDArray[np.float32] = hashing.transform(list(texts)).toarray().astype(np.float32)
     return rows

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from securefl.agent.registry import Desk
+from securefl.agent.registry import MOST_RESULT, Desk
 from securefl.calls import Answer, Call, Message, parse
 from securefl.errors import CallRefused, ConfigError, LimitReached
 
@@ -53,7 +53,7 @@ def take_turn(generate: Generate, desk: Desk, messages: Sequence[Message], steps
         try:
             reply = parse(text, desk.tools)
         except CallRefused as refusal:
-            said += [Message("assistant", text), Message("tool", f"refused: {refusal}")]
+            said += [Message("assistant", text[:MOST_RESULT]), Message("tool", f"refused: {refusal}")]
             continue
         if isinstance(reply, Answer):
             said.append(Message("assistant", reply.text))

@@ -42,7 +42,14 @@ def agent(
     """Talk to a language model; its calls are valid or not made, and limited. One line is one question."""
     with output.told(as_json=False):
         from securefl.agent import Limits, Registry
-        from securefl.agent.models import generator, load
+        from securefl.errors import NotAvailable
+
+        try:
+            from securefl.agent.models import generator, load
+        except ImportError as error:
+            raise NotAvailable(
+                f"expected transformers and peft, got none ({error}); pip install 'securefl[lora]'"
+            ) from error
         from securefl.calls import Message
         from securefl.data.dialogues import named
 

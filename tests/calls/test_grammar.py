@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from securefl.calls import Answer, Call, Tool, alphabet, by_name, complete, parse, replies, shortest, step
-from securefl.calls.grammar import Number
+from securefl.calls.grammar import Body, Number
 from securefl.errors import CallRefused
 
 Tools = tuple[Tool, ...]
@@ -35,11 +35,15 @@ def test_the_canonical_text_of_every_valid_call_is_accepted_and_parses_to_it(
 
 @given(data=st.data())
 @settings(max_examples=120, deadline=None)
-def test_every_text_that_a_random_walk_makes_parses_and_validates(tools: Tools, data: st.DataObject) -> None:
-    state, said = replies(tools), data.draw(st.sampled_from(["", "{", "H"]))
+def test_every_text_that_a_random_walk_makes_parses_and_validates(
+    tools: Tools, calls: st.SearchStrategy[Call], data: st.DataObject
+) -> None:
+    begun = data.draw(calls).text
+    said = begun[: data.draw(st.integers(0, len(begun)))]
+    state = replies(tools)
     for character in said:
         state = step(state, character)
-    for _ in range(data.draw(st.integers(0, 120))):
+    for _ in range(data.draw(st.integers(0, 60))):
         offered = data.draw(st.sampled_from(sorted(alphabet(state) | set('"\\u0019afn,}é-}{'))))
         after = step(state, offered)
         if after is not None:
@@ -63,6 +67,15 @@ def test_any_text_is_a_call_an_answer_or_a_typed_refusal(tools: Tools, text: str
         return
     if isinstance(reply, Call):
         assert accepts(tools, reply.text)
+
+
+@pytest.mark.parametrize("unit", ["x", "é", "\\n", '\\"', "\\\\", "\\u001f", "漢"])
+def test_a_text_has_its_least_and_its_most_characters_counted_as_the_value_has_them(unit: str) -> None:
+    for size in range(7):
+        state: object = Body(2, 5)
+        for character in unit * size:
+            state = step(state, character) if state is not None else None
+        assert (state is not None and complete(state)) == (2 <= size <= 5), size
 
 
 @pytest.mark.parametrize(("low", "high"), [(-20, 1205), (7, 31), (-9, -3), (0, 0), (-120, -13), (99, 1000)])

@@ -26,6 +26,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from securefl.agent.decoder import Decoder, Scores, decode
 from securefl.agent.models.chat import prompt_tokens, vocabulary
@@ -58,6 +59,7 @@ def load(folder: Path, adapter: Path | None = None) -> LanguageModel:
         DataError: no causal language model, one that needs code of its own, or a damaged one.
     """
     _check(folder, adapter)
+    logging.disable_progress_bar()
     safe = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **safe)

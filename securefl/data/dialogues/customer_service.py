@@ -69,7 +69,7 @@ CUSTOMER_SERVICE = Domain(
                 "when will order {order} arrive",
                 "track {order} for me",
             ),
-            ("any news about order {order}", "is {order} on its way"),
+            ("where is {order}, has it been sent", "track the status of order {order}"),
             "order {order} is on its way",
         ),
         act(
@@ -81,7 +81,7 @@ CUSTOMER_SERVICE = Domain(
                 "I do not want {order} any more, it is {reason}",
                 "call off order {order}, reason {reason}",
             ),
-            ("{order} is {reason}, so get rid of that order", "withdraw order {order} as it is {reason}"),
+            ("{order} is {reason}, stop the order", "I do not want order {order}, reason {reason}"),
             "order {order} is cancelled",
         ),
         act(
@@ -93,7 +93,7 @@ CUSTOMER_SERVICE = Domain(
                 "take back my {item}, order {order}",
                 "the {item} in {order} is wrong, return it",
             ),
-            ("I would give back the {item} from {order}", "{order} came with a {item} to be returned"),
+            ("return my {item} from order {order}", "the {item} of {order} goes back"),
             "a label for the {item} was sent",
         ),
         act(
@@ -105,7 +105,7 @@ CUSTOMER_SERVICE = Domain(
                 "phone {customer} about it at {hour}",
                 "note a callback for {customer}, {hour} o'clock",
             ),
-            ("{customer} would like to be phoned at {hour}", "at {hour} somebody should ring {customer}"),
+            ("{customer} wants a callback at {hour} o'clock", "phone {customer} back at {hour}"),
             "{customer} will be called at {hour}",
         ),
         act(
@@ -117,7 +117,7 @@ CUSTOMER_SERVICE = Domain(
                 "lower {order} by {percent} percent",
                 "grant a discount of {percent} percent for order {order}",
             ),
-            ("make {order} cheaper by {percent} percent", "{percent} percent less for order {order}"),
+            ("{order} gets a discount of {percent} percent", "grant order {order} {percent} percent off"),
             "order {order} costs {percent} percent less",
         ),
         act(
@@ -129,10 +129,7 @@ CUSTOMER_SERVICE = Domain(
                 "invoice {order} again for {customer}",
                 "the bill for order {order} goes to {customer}",
             ),
-            (
-                "{customer} lost the bill of {order}, send it",
-                "let {customer} have the invoice of order {order}",
-            ),
+            ("{customer} needs the bill of {order}", "mail the invoice for order {order} to {customer}"),
             "{customer} has the invoice of {order}",
         ),
     ),

@@ -3,8 +3,8 @@
 Rules kept here:
 - SYNTHETIC: everything in this room was written for it; nothing is the text of a real person, and no number
   on it is a number on real data.
-- What the test part asks with is never in a training part: bodies, openers, closers, requests that no tool
-  fits, and values of open slots.
+- What the test part asks with is never in a training part: bodies, requests that no tool fits, and values
+  of open slots. What stands around a body is the same everywhere.
 
 What this file does NOT do: draw anything (`life`).
 """
@@ -50,7 +50,7 @@ class Act:
 
     Attributes:
         train: bodies of the training part; the first two are also the public part's.
-        test: bodies of the test part only.
+        test: bodies of the test part only: other sentences, of words that are mostly known.
         done: what the tool says.
     """
 

@@ -73,7 +73,7 @@ EDUCATION = Domain(
                 "note a {grade} in {subject} for {pupil}",
                 "{subject}: {pupil} has earned a {grade}",
             ),
-            ("the {subject} work of {pupil} is a {grade}", "write down a {grade} for {pupil} in {subject}"),
+            ("{pupil} has earned a {grade} in {subject}", "note {grade} for {pupil} in {subject}"),
             "{pupil} has a {grade} in {subject}",
         ),
         act(
@@ -85,10 +85,7 @@ EDUCATION = Domain(
                 "plan {subject} with {pupil} on {day}",
                 "on {day} {pupil} gets extra {subject}",
             ),
-            (
-                "reserve a {subject} tutor for {pupil} on {day}",
-                "{day} is when {pupil} should practise {subject}",
-            ),
+            ("plan a lesson in {subject} with {pupil} on {day}", "{pupil} needs {subject} tutoring on {day}"),
             "{pupil} has {subject} on {day}",
         ),
         act(
@@ -100,7 +97,7 @@ EDUCATION = Domain(
                 "mark {pupil} as missing on {day}",
                 "on {day} {pupil} stays at home",
             ),
-            ("there will be no {pupil} on {day}", "excuse {pupil} for {day}"),
+            ("mark {pupil} as ill on {day}", "{pupil} stays at home on {day}"),
             "{pupil} is excused on {day}",
         ),
         act(
@@ -113,8 +110,8 @@ EDUCATION = Domain(
                 "make a quiz of {questions} questions on {subject}",
             ),
             (
-                "the class should answer {questions} {subject} questions",
-                "a {subject} round of {questions} questions",
+                "start {questions} questions about {subject}",
+                "test the class in {subject} with {questions} questions",
             ),
             "a quiz of {questions} questions begins",
         ),
@@ -127,7 +124,7 @@ EDUCATION = Domain(
                 "hand out a {device} for {pupil}",
                 "{pupil} borrows a {device}",
             ),
-            ("let {pupil} take a {device} home", "a {device} goes to {pupil}"),
+            ("hand {pupil} a {device}", "lend a {device} to {pupil}"),
             "{pupil} has a {device}",
         ),
         act(
@@ -139,7 +136,7 @@ EDUCATION = Domain(
                 "look up {file}",
                 "get the pupil's file {file}",
             ),
-            ("bring up the record {file}", "what is in {file}"),
+            ("show the file {file}", "I need to look up file {file}"),
             "file {file} is open",
         ),
     ),

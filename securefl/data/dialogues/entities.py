@@ -23,6 +23,7 @@ MOST_CLIENTS = 2000
 EACH = 24
 """Names, and codes, of one client in one domain."""
 _TEST = 8
+_PUBLIC = 20_000
 _DOMAINS = 4
 _TAG = 0xE471
 _SYLLABLES = tuple(f"{consonant}{vowel}" for consonant in "bdfgjklmnprstvwz" for vowel in "aeiou")
@@ -44,7 +45,7 @@ def names(seed: int, client: int, domain: int) -> Entities:
 
     Args:
         seed: the public experiment seed.
-        client: from 0; -1 is the public part's own.
+        client: from 0.
         domain: the domain's place in `DOMAINS`.
 
     Raises:
@@ -55,9 +56,17 @@ def names(seed: int, client: int, domain: int) -> Entities:
 
 def codes(seed: int, client: int, domain: int) -> Entities:
     """The codes of a client's orders, doors, files or cases; arguments and refusals as for `names`."""
-    return _split(
-        tuple(f"{_LETTERS[at // 10**4]}{at % 10**4:04d}" for at in _hand(seed, _CODES, client, domain))
-    )
+    return _split(tuple(_code(int(at)) for at in _hand(seed, _CODES, client, domain)))
+
+
+def public_names(seed: int) -> tuple[str, ...]:
+    """Names that no client has, so many that whoever learns from them learns to copy and not to remember."""
+    return tuple(_name(int(at)) for at in _rest(seed, _NAMES))
+
+
+def public_codes(seed: int) -> tuple[str, ...]:
+    """Codes that no client has."""
+    return tuple(_code(int(at)) for at in _rest(seed, _CODES))
 
 
 def private_entities(seed: int, client: int, domain: int) -> tuple[str, ...]:
@@ -67,12 +76,17 @@ def private_entities(seed: int, client: int, domain: int) -> tuple[str, ...]:
 
 
 def _hand(seed: int, size: int, client: int, domain: int) -> NDArray[np.int64]:
-    if not (-1 <= client < MOST_CLIENTS and 0 <= domain < _DOMAINS):
+    if not (0 <= client < MOST_CLIENTS and 0 <= domain < _DOMAINS):
         raise DataError(
-            f"expected a client below {MOST_CLIENTS}, got {client}; the deck has no more entities"
+            f"expected a client from 0 to {MOST_CLIENTS - 1}, got {client}; the deck has no more entities"
         )
-    begin = ((client + 1) * _DOMAINS + domain) * EACH
+    begin = (client * _DOMAINS + domain) * EACH
     return _deck(seed, size)[begin : begin + EACH]
+
+
+def _rest(seed: int, size: int) -> NDArray[np.int64]:
+    begin = MOST_CLIENTS * _DOMAINS * EACH
+    return _deck(seed, size)[begin : begin + _PUBLIC]
 
 
 @lru_cache(maxsize=4)
@@ -84,6 +98,10 @@ def _name(at: int) -> str:
     base = len(_SYLLABLES)
     first, second, third = at // base**2, at // base % base, at % base
     return (_SYLLABLES[first] + _SYLLABLES[second] + _SYLLABLES[third]).capitalize()
+
+
+def _code(at: int) -> str:
+    return f"{_LETTERS[at // 10**4]}{at % 10**4:04d}"
 
 
 def _split(all_of_them: tuple[str, ...]) -> Entities:

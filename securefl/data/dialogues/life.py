@@ -3,7 +3,7 @@
 Rules kept here:
 - A function of (seed, client, domain, part, count) and nothing else; `count` only decides where it stops.
 - A client has habits: some acts often, others hardly ever, and three of the five training bodies of each
-  act. Its test part has all acts alike, with bodies, phrases and entities that no training part has.
+  act. Its test part has all acts alike, with bodies, unfit requests and entities that no training part has.
 - Of ten examples seven end in a call, two in no call because no tool fits, one in words after a tool's
   result.
 
@@ -23,9 +23,9 @@ from securefl.calls import Call, Message, Value
 from securefl.data.dialogues.customer_service import CUSTOMER_SERVICE
 from securefl.data.dialogues.domain import Act, Domain, Private, fill
 from securefl.data.dialogues.education import EDUCATION
-from securefl.data.dialogues.entities import codes, names, private_entities
+from securefl.data.dialogues.entities import codes, names, private_entities, public_codes, public_names
 from securefl.data.dialogues.medical_booking import MEDICAL_BOOKING
-from securefl.data.dialogues.phrases import DONE, PROBES, TEST, TRAIN, UNFIT
+from securefl.data.dialogues.phrases import CLOSERS, DONE, OPENERS, PROBES, TEST, TRAIN, UNFIT
 from securefl.data.dialogues.virtual_assistant import VIRTUAL_ASSISTANT
 from securefl.errors import DataError
 
@@ -113,7 +113,7 @@ def _place(domain: str) -> int:
 
 
 def _life(domain: Domain, place: int, seed: int, client: int, part: Part) -> Iterator[Example]:
-    entities = {"name": names(seed, client, place), "code": codes(seed, client, place)}
+    entities = _entities(seed, client, place, part)
     habits = np.random.default_rng([_TAG, seed, client + 1, place])
     often = habits.dirichlet([_SKEW] * len(domain.acts))
     bodies = {act.tool.name: _bodies(act, part, habits) for act in domain.acts}
@@ -123,8 +123,7 @@ def _life(domain: Domain, place: int, seed: int, client: int, part: Part) -> Ite
     def value(slot: str) -> Value:
         filler = domain.slots[slot]
         if isinstance(filler, Private):
-            known = entities[filler.kind]
-            return _pick(known.test if part == "test" else known.train, random)
+            return _pick(entities[filler.kind], random)
         return _pick(filler.test if part == "test" and filler.test else filler.train, random)
 
     while True:
@@ -136,6 +135,13 @@ def _life(domain: Domain, place: int, seed: int, client: int, part: Part) -> Ite
             filled = {name: value(name) for name in act.tool.kinds}
             asked = _dressed(fill(_pick(bodies[act.tool.name], random), filled), part, random)
             yield _call(domain, act, client, asked, filled, after=kind == "result")
+
+
+def _entities(seed: int, client: int, place: int, part: Part) -> Mapping[str, tuple[str, ...]]:
+    if part == "public":
+        return {"name": public_names(seed), "code": public_codes(seed)}
+    own = {"name": names(seed, client, place), "code": codes(seed, client, place)}
+    return {kind: known.test if part == "test" else known.train for kind, known in own.items()}
 
 
 def _bodies(act: Act, part: Part, habits: np.random.Generator) -> tuple[str, ...]:
@@ -150,9 +156,9 @@ def _bodies(act: Act, part: Part, habits: np.random.Generator) -> tuple[str, ...
 
 
 def _dressed(body: str, part: Part, random: np.random.Generator) -> str:
-    phrases = TEST if part == "test" else TRAIN
-    inner = body or _pick(phrases.unfit, random)
-    return f"{_pick(phrases.openers, random)}{inner}{_pick(phrases.closers, random)}"
+    unfit = TEST if part == "test" else TRAIN
+    inner = body or _pick(unfit.requests, random).format(thing=_pick(unfit.things, random))
+    return f"{_pick(OPENERS, random)}{inner}{_pick(CLOSERS, random)}"
 
 
 def _unfit(domain: Domain, client: int, asked: str) -> Example:

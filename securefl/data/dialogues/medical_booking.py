@@ -73,7 +73,7 @@ MEDICAL_BOOKING = Domain(
                 "put {patient} down for {day} at {hour}",
                 "{patient} comes on {day} at {hour}",
             ),
-            ("reserve {day} at {hour} for {patient}", "can {patient} be seen on {day} at {hour}"),
+            ("book a visit for {patient} on {day} at {hour}", "{patient} needs {day} at {hour} o'clock"),
             "{patient} comes on {day} at {hour}",
         ),
         act(
@@ -85,7 +85,7 @@ MEDICAL_BOOKING = Domain(
                 "no appointment for {patient} on {day} any more",
                 "delete {patient} from {day}",
             ),
-            ("{patient} will not come on {day}", "free the {day} slot of {patient}"),
+            ("delete the visit of {patient} on {day}", "no visit for {patient} on {day} any more"),
             "the visit of {patient} is cancelled",
         ),
         act(
@@ -97,7 +97,7 @@ MEDICAL_BOOKING = Domain(
                 "prescribe {patient} {medicine} again",
                 "{patient} is out of {medicine}",
             ),
-            ("{patient} has used up the {medicine}", "write {medicine} once more for {patient}"),
+            ("renew the prescription of {medicine} for {patient}", "{patient} needs {medicine} again"),
             "{medicine} for {patient} is renewed",
         ),
         act(
@@ -109,7 +109,7 @@ MEDICAL_BOOKING = Domain(
                 "I need a {part} doctor on {day}",
                 "on {day} somebody has to see my {part}",
             ),
-            ("there is something with my {part}, {day} would suit", "which doctor treats a {part} on {day}"),
+            ("is there a doctor for my {part} on {day}", "on {day} I need somebody who looks at my {part}"),
             "there is a doctor on {day}",
         ),
         act(
@@ -121,7 +121,7 @@ MEDICAL_BOOKING = Domain(
                 "lab results, case {case}",
                 "open the findings of case {case}",
             ),
-            ("how did the tests of {case} end", "I wait for the outcome of {case}"),
+            ("show what came out of case {case}", "are the findings of {case} there"),
             "the results of {case} are there",
         ),
         act(
@@ -134,8 +134,8 @@ MEDICAL_BOOKING = Domain(
                 "transfer {patient} to the {ward} ward, urgent is {urgent}",
             ),
             (
-                "the {ward} ward should take {patient}, urgent {urgent}",
-                "urgent {urgent}: {patient} moves to {ward}",
+                "send {patient} to the {ward} ward, urgent: {urgent}",
+                "{patient} has to go to {ward}, urgency {urgent}",
             ),
             "{ward} expects {patient}",
         ),

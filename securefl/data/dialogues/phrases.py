@@ -6,49 +6,59 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Phrases:
-    """Openers, closers and requests that no tool fits."""
+class Unfit:
+    """Requests that no tool fits, and the things that they are about."""
 
-    openers: tuple[str, ...]
-    closers: tuple[str, ...]
-    unfit: tuple[str, ...]
+    requests: tuple[str, ...]
+    things: tuple[str, ...]
 
 
-TRAIN = Phrases(
-    ("", "", "please ", "hello, ", "good morning, ", "could you help: ", "one thing: "),
-    ("", "", " please", " thanks", " now"),
+OPENERS = ("", "", "please ", "hello, ", "good morning, ", "could you help: ", "one thing: ")
+CLOSERS = ("", "", " please", " thanks", " now")
+TRAIN = Unfit(
     (
-        "tell me a joke",
-        "what is the capital of Peru",
-        "how old are you",
-        "write a poem about rain",
-        "who won the match yesterday",
-        "is it going to snow",
-        "do you like cheese",
-        "translate good night into Welsh",
-        "how far is the moon",
-        "what is love",
-        "count the stars",
-        "which stocks will rise",
-        "sing a song",
-        "who invented paper",
-        "how do I bake bread",
-        "guess my favourite colour",
+        "tell me a joke about {thing}",
+        "what is the colour of {thing}",
+        "how old is {thing}",
+        "write a poem about {thing}",
+        "who invented {thing}",
+        "do you like {thing}",
+        "translate {thing} into Welsh",
+        "how far is it to {thing}",
+        "sing a song about {thing}",
+        "how do I paint {thing}",
+        "is {thing} expensive",
+        "why is {thing} so famous",
+    ),
+    (
+        "cheese",
+        "the moon",
+        "Peru",
+        "the weather",
+        "a volcano",
+        "football",
+        "paper",
+        "the sea",
+        "a dragon",
+        "bread",
+        "the sun",
+        "a bicycle",
+        "an island",
+        "snow",
+        "the moose",
+        "glass",
     ),
 )
-TEST = Phrases(
-    ("hi there, ", "excuse me, ", "listen, "),
-    (" if you can", " soon", " thank you"),
+TEST = Unfit(
     (
-        "what is the highest mountain",
-        "tell me a riddle",
-        "are you a robot",
-        "how do I fix a bicycle",
-        "will it rain tomorrow",
-        "write a story about a cat",
-        "who painted the ceiling",
-        "name five rivers",
+        "sing a poem about {thing}",
+        "how old and how famous is {thing}",
+        "what is {thing} in Welsh",
+        "tell me who invented {thing}",
+        "do you paint {thing}",
+        "why is {thing} so expensive",
     ),
+    ("the desert", "a whale", "Norway", "thunder", "a castle", "honey", "the forest", "a comet"),
 )
 
 UNFIT = "No tool here does that."

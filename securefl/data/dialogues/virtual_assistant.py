@@ -77,7 +77,7 @@ VIRTUAL_ASSISTANT = Domain(
                 "I have to get up at {hour} on {day}",
                 "let the alarm ring at {hour} on {day}",
             ),
-            ("on {day} I must be out of bed at {hour}", "get me up on {day} at {hour}"),
+            ("on {day} wake me at {hour} o'clock", "I have to set an alarm at {hour} on {day}"),
             "the alarm rings on {day} at {hour}",
         ),
         act(
@@ -89,7 +89,10 @@ VIRTUAL_ASSISTANT = Domain(
                 "plan {event} at {hour} with {contact}",
                 "my calendar needs {event} with {contact} at {hour}",
             ),
-            ("{contact} and I have {event} at {hour}, save it", "at {hour} there is {event} with {contact}"),
+            (
+                "note {event} with {contact} at {hour}",
+                "plan {event} with {contact} into my calendar at {hour}",
+            ),
             "{event} with {contact} is at {hour}",
         ),
         act(
@@ -101,7 +104,7 @@ VIRTUAL_ASSISTANT = Domain(
                 "ring {contact} up",
                 "dial the number of {contact}",
             ),
-            ("get {contact} on the line", "connect me with {contact}"),
+            ("I want to call {contact} now", "phone the number of {contact}"),
             "calling {contact}",
         ),
         act(
@@ -113,7 +116,7 @@ VIRTUAL_ASSISTANT = Domain(
                 "let {contact} know I am home at {hour}",
                 "text {contact} that it will be {hour}",
             ),
-            ("{contact} should know that I am there at {hour}", "send word to {contact}, I arrive at {hour}"),
+            ("write {contact}: home at {hour}", "tell {contact} that I arrive at {hour}"),
             "{contact} knows about {hour}",
         ),
         act(
@@ -125,7 +128,7 @@ VIRTUAL_ASSISTANT = Domain(
                 "start {music} for the {room}",
                 "{music} in the {room} now",
             ),
-            ("let the {room} hear some {music}", "how about {music} in the {room}"),
+            ("start some {music} in the {room}", "I want {music} for the {room} now"),
             "{music} plays in the {room}",
         ),
         act(
@@ -137,7 +140,7 @@ VIRTUAL_ASSISTANT = Domain(
                 "turn the {room} light to {percent}",
                 "make it {percent} percent bright in the {room}",
             ),
-            ("the {room} should be lit at {percent} percent", "bring the {room} lamps to {percent}"),
+            ("set the {room} to {percent} percent", "dim the light in the {room} to {percent}"),
             "the {room} is at {percent} percent",
         ),
         act(
@@ -149,7 +152,7 @@ VIRTUAL_ASSISTANT = Domain(
                 "let me in, code {code}",
                 "use {code} for the door",
             ),
-            ("{code} opens the door, do it", "here is {code}, unlock the entrance"),
+            ("unlock the door with code {code}", "let me in, the code is {code}"),
             "the door with code {code} is open",
         ),
     ),
