@@ -31,8 +31,8 @@ DITTO = "personalisation={kind: ditto, local_steps: 10, learning_rate: 0.2, pull
 def test_clients_with_few_classes_do_better_with_a_model_of_their_own(
     small: Make, tmp_path: Path, kind: str
 ) -> None:
-    # 14 runs of fresh noise each: the difference is .62 and .64, standard deviation .024 and .040. The bound is
-    # eight of them away.
+    # 14 runs of fresh noise each: the difference is .62 and .64, standard deviation .024 and .040. The bound
+    # is eight of them away.
     summary = runs.run(small(SKEWED, kind), tmp_path / "run")
     found = summary["personalisation"]
     assert isinstance(found, dict)

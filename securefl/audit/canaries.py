@@ -28,7 +28,7 @@ from securefl.build import build_learner, local_update
 from securefl.crypto.randomness import Randomness
 from securefl.data.examples import Examples
 from securefl.errors import ConfigError
-from securefl.federation.contribution import MODEL_DTYPE
+from securefl.federation.broadcast import first_broadcast
 from securefl.federation.stopwatch import Stopwatch
 from securefl.guarantee import Terms
 
@@ -82,7 +82,7 @@ def played(
     inside = replace(honest, examples=examples.take(np.flatnonzero(included)))
     calm = calm_update(terms, client)
     alone = np.stack([calm(examples.take(np.array([at]))) for at in range(canaries)])
-    model, seen = initial.astype(MODEL_DTYPE).tobytes(), np.zeros(terms.dim)
+    model, seen = first_broadcast(initial, terms.encoding), np.zeros(terms.dim)
     for number in range(budget.releases):
         seen += released(inside, inside(model, number))
         if moved is not None:

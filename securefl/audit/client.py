@@ -35,8 +35,9 @@ from securefl.build import build_learner, central_noise, local_update
 from securefl.crypto.randomness import Randomness, Stream
 from securefl.data.examples import Examples
 from securefl.errors import ConfigError
+from securefl.federation.broadcast import first_broadcast
 from securefl.federation.central_noise import CentralNoise
-from securefl.federation.contribution import MODEL_DTYPE, LocalUpdate, Words
+from securefl.federation.contribution import LocalUpdate, Words
 from securefl.federation.stopwatch import Stopwatch
 from securefl.guarantee import Budget, Terms
 from securefl.privacy.accountant import epsilon
@@ -163,7 +164,7 @@ def honest_sum(
         local_update(terms, (client + place) % clients, randomness, learner, Stopwatch())
         for place in range(count)
     )
-    untrained = HonestSum(members, central_noise(terms, randomness), initial.astype(MODEL_DTYPE).tobytes())
+    untrained = HonestSum(members, central_noise(terms, randomness), first_broadcast(initial, terms.encoding))
     return untrained.with_updates(*(one.update(initial, 0) for one in members))
 
 

@@ -38,7 +38,8 @@ from securefl.crypto.randomness import Randomness, SeededRandomness
 from securefl.data.examples import Examples
 from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
-from securefl.federation.contribution import MODEL_DTYPE, LocalUpdate, Words
+from securefl.federation.broadcast import first_broadcast
+from securefl.federation.contribution import LocalUpdate, Words
 from securefl.federation.stopwatch import Stopwatch
 from securefl.guarantee import Budget, Terms
 from securefl.privacy.accountant import epsilon
@@ -83,7 +84,7 @@ def example_subject(
     few = honest.examples.take(np.arange(min(companions, len(honest.examples))))
     canary, direction = strongest_canary(terms, client, few, model, tried)
     worlds = (replace(honest, examples=few), replace(honest, examples=joined(few, canary)))
-    words = initial.astype(MODEL_DTYPE).tobytes()
+    words = first_broadcast(initial, terms.encoding)
 
     def draw(there: bool, number: int) -> tuple[float, float]:
         return scored(released(honest, worlds[there](words, 2 * number + there)), direction)

@@ -29,6 +29,12 @@ def broadcast(model: NDArray[np.float32], clip: float | None = None) -> bytes:
     return model.astype(MODEL_DTYPE).tobytes() + (b"" if clip is None else _CLIP.pack(clip))
 
 
+def first_broadcast(model: NDArray[np.float32], encoding: Encoding) -> bytes:
+    """The bytes of the first round, with the clip that it begins with, where that moves."""
+    noisy = moving(encoding)
+    return broadcast(model, None if noisy is None else noisy.clip_norm)
+
+
 def broadcast_bytes(encoding: Encoding) -> int:
     """Length of what `broadcast` gives for a model of `encoding`."""
     return encoding.dim * MODEL_DTYPE.itemsize + (0 if moving(encoding) is None else _CLIP.size)

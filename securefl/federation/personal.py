@@ -27,7 +27,8 @@ from safetensors.numpy import load, save
 from securefl.crypto.randomness import Randomness, Stream
 from securefl.data.examples import Examples
 from securefl.errors import DataError, RunDirectoryError
-from securefl.federation.contribution import MODEL_DTYPE, Contribution, Words
+from securefl.federation.broadcast import received
+from securefl.federation.contribution import LocalUpdate, Words
 from securefl.federation.stopwatch import Stopwatch
 
 Vector = NDArray[np.float32]
@@ -114,7 +115,7 @@ class WithPersonal:
         stopwatch: collects the seconds of personal training.
     """
 
-    contribution: Contribution
+    contribution: LocalUpdate
     personal: PersonalModel
     stopwatch: Stopwatch
 
@@ -122,7 +123,8 @@ class WithPersonal:
         """The contribution's ring words; the personal model has followed."""
         words = self.contribution(model, round)
         with self.stopwatch.measure("personal"):
-            self.personal.follow(np.frombuffer(model, dtype=MODEL_DTYPE), round)
+            shared, _ = received(model, self.contribution.encoding)
+            self.personal.follow(shared, round)
         return words
 
 
