@@ -171,6 +171,11 @@ def _refuse(argument: str, expected: str, got: object) -> NoReturn:
 def load_dataset(config: Config) -> Dataset:
     """The data that the config names."""
     data = config.data
+    tokenize = None
+    if config.model.kind == "transformer":
+        from securefl.training import model_tokens
+
+        tokenize = model_tokens(str(config.model.path), config.model.gguf_file, config.model.max_tokens)
     return load(
         data.kind,
         path=None if data.path is None else Path(data.path),
@@ -178,6 +183,7 @@ def load_dataset(config: Config) -> Dataset:
         client=data.client,
         test_fraction=data.test_fraction,
         seed=config.seed,
+        tokenize=tokenize,
     )
 
 
@@ -192,11 +198,10 @@ def ledger_path(config: Config, inside_run: Path | None, closing: ExitStack) -> 
 
 def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner, Vector]:
     """The resident model of one process, with the terms' local settings, and its initial flat vector."""
-    from securefl.training import Learner, LocalSettings, build_model, get_vector
+    from securefl.training import TASKS, Learner, LocalSettings, build_model, get_vector
 
-    config = terms.config
-    shape = terms.dataset.train.features.shape[1:]
-    module = model or build_model(model_spec(config), shape, terms.dataset.classes, config.seed)
+    config, data = terms.config, terms.dataset
+    module = model or build_model(model_spec(config, data.task), data.shape, data.classes, config.seed)
     training = config.training
     settings = LocalSettings(
         steps=training.local_steps,
@@ -208,8 +213,8 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
         clip_norm=config.privacy.clip_norm,
         noise_multiplier=terms.gradient_noise,
     )
-    learner = Learner(module, settings, device=config.device)
-    learner.require(shape, terms.dataset.classes)
+    learner = Learner(module, settings, config.device, TASKS[data.task], terms.turns)
+    learner.require(data.shape, data.classes, data.vocabulary)
     return learner, get_vector(module)
 
 
@@ -272,6 +277,7 @@ def build_setting(terms: Terms, roster: Roster, run: str, source: Randomness) ->
         survivors_min=config.fewest_survivors,
         before=robust.steps,
         noise=_central_noise(terms, source),
+        turns=terms.turns,
     )
 
 

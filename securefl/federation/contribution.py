@@ -37,9 +37,9 @@ class Trainer(Protocol):
     """Learning on one machine, as a round needs it."""
 
     def train(
-        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
+        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream, round: int = 1
     ) -> NDArray[np.float64]:
-        """The local update for the flat model `vector`. Shapes: (dim,) -> (dim,)."""
+        """The local update for the flat model `vector`, as it travels in `round`."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class LocalUpdate:
         """The local update before clip and encoding: already noised under example-level DP."""
         sampling = self.randomness.stream("sampling", self.client, round)
         noise = self.randomness.stream("noise", self.client, round)
-        return self.trainer.train(vector, self.examples, sampling, noise)
+        return self.trainer.train(vector, self.examples, sampling, noise, round)
 
     def _sent(self, vector: NDArray[np.float32], round: int) -> NDArray[np.float64]:
         try:

@@ -67,13 +67,14 @@ class Grouping:
     epoch_rounds: int
 
 
-def rehearse(encoding: Encoding, grouping: Grouping, cohort: int) -> Traffic:
+def rehearse(encoding: Encoding, grouping: Grouping, cohort: int, parameters: int | None = None) -> Traffic:
     """Plays one group of the protocol and counts.
 
     Args:
         encoding: the ring of the vectors; a short stand-in vector is sent and the difference added.
         grouping: the group; a masked one above 96 members is played with 96, for a large one takes minutes.
         cohort: clients in the draw of groups; its evidence goes to everybody in every round.
+        parameters: of the model, which goes down whole; as many as a vector has if None.
     """
     members = min(grouping.members, _LARGEST) if grouping.masking else grouping.members
     colluding = grouping.colluding * members // grouping.members
@@ -86,7 +87,7 @@ def rehearse(encoding: Encoding, grouping: Grouping, cohort: int) -> Traffic:
     people = _members(enrolment, policy, source)
     drawers = _members(enrolment, replace(policy, epoch_rounds=1, draw_min=1, groups=1), source)
     outcome = aggregate(_plan(played, roster, short), b"", _exchange(people, short))[0]
-    model_bytes = encoding.dim * MODEL_DTYPE.itemsize
+    model_bytes = (encoding.dim if parameters is None else parameters) * MODEL_DTYPE.itemsize
     # Within an epoch the keys of the round after ride in the envelope of the last answer, instead of before.
     envelope = len(join((b"", b""))) if grouping.masking and grouping.epoch_rounds > 1 else 0
     return Traffic(

@@ -44,6 +44,7 @@ from securefl.secagg import (
     aggregate,
     draw_groups,
 )
+from securefl.training.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Setting:
         survivors_min: fewest members of a group's sum, however small the group was drawn.
         before: steps before the rule, by name.
         noise: what a trusted server adds to every sum; None where clients add it, or nobody.
+        turns: which coordinates travel in which round; None for all in every one.
     """
 
     task: bytes
@@ -103,6 +105,7 @@ class Setting:
     survivors_min: int = 1
     before: tuple[Before, ...] = ()
     noise: CentralNoise | None = None
+    turns: Turns | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ def play(
         with stopwatch.measure("rule"):
             rows = [row for outcome in outcomes if (row := _row(setting, state, outcome)) is not None]
             combined = _combined(setting, state, rows)
-            moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
+            moments, model = _stepped(setting, state, combined.vector)
     except (RoundAbandoned, GroupAborted) as reason:
         groups = _group_records(setting, outcomes, rows)
         after = replace(_abandoned(setting, state), early={} if ahead is None else ahead.keys)
@@ -176,8 +179,20 @@ def advance(setting: Setting, state: State, outcomes: tuple[GroupOutcome, ...]) 
     """
     rows = [row for outcome in outcomes if (row := _row(setting, state, outcome)) is not None]
     combined = _combined(setting, state, rows)
-    moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
+    moments, model = _stepped(setting, state, combined.vector)
     return replace(state, round=state.round + 1, attempt=0, model=model, moments=moments)
+
+
+def _stepped(setting: Setting, state: State, update: NDArray[np.float64]) -> tuple[Moments, Vector]:
+    """The optimiser's step, on the coordinates whose turn it is alone: the others and their moments stay."""
+    if setting.turns is None:
+        return step(setting.optimizer, state.moments, state.model, update)
+    places = setting.turns.of(state.round + 1)
+    before = Moments(state.moments.first[places], state.moments.second[places])
+    moments, part = step(setting.optimizer, before, state.model[places], update[: len(places)])
+    model, first, second = state.model.copy(), state.moments.first.copy(), state.moments.second.copy()
+    model[places], first[places], second[places] = part, moments.first, moments.second
+    return Moments(first, second), model
 
 
 def cohort(setting: Setting, epoch: int) -> tuple[int, ...]:
