@@ -19,6 +19,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,6 +44,7 @@ from securefl.privacy.ledger import Ledger
 from securefl.process import Engine, Process
 from securefl.robust import OwnRule
 from securefl.secagg import Member, Policy, Roster
+from securefl.training.lora import TransformerSpec
 from securefl.transport import InProcess, Processes
 
 if TYPE_CHECKING:
@@ -233,6 +235,13 @@ def _process(
     stopwatch = Stopwatch()
     learner, initial = build_learner(terms, model)
     setting = build_setting(terms, enrolment.roster, run, source)
+    if _averages_apart(config):
+        from securefl.training import cross_term_of
+
+        spec = model_spec(config, terms.dataset.task)
+        assert isinstance(spec, TransformerSpec) and spec.lora is not None  # noqa: S101 - it has a method
+        module = learner.module(initial)
+        setting = replace(setting, cross_term=cross_term_of(module, spec.lora))
     engine: Engine
     if config.engine.kind == "processes":
         hosts = partial(_hosts, configuration.dump(config), enrolment, source, path, run)
@@ -245,6 +254,12 @@ def _process(
         engine = InProcess(parties)
     closing.callback(engine.close)
     return Process(terms, setting, learner, initial, engine, store, source.private, stopwatch, closing)
+
+
+def _averages_apart(config: Config) -> bool:
+    """Whether adapters' factors are averaged apart where the server sees what every client sent."""
+    lora, secagg = config.model.lora, config.secure_aggregation
+    return lora is not None and lora.method == "fedit" and not secagg.masking and secagg.group_size == 1
 
 
 def build_setting(terms: Terms, roster: Roster, run: str, source: Randomness) -> Setting:

@@ -48,6 +48,9 @@ class RoundRecord:
         seconds: time by phase, in seconds.
         refusals: why a client stayed silent, in its own words; its operator's, the server never gets it.
         simulation_only: what only a simulation can know.
+        cross_term: how far averaging adapters' factors apart is from averaging their products, where the
+        server
+            sees single updates; None elsewhere.
     """
 
     round: int
@@ -63,6 +66,7 @@ class RoundRecord:
     seconds: Mapping[str, float] = field(default_factory=dict)
     refusals: Mapping[int, str] = field(default_factory=dict)
     simulation_only: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    cross_term: float | None = None
 
 
 def as_json(record: RoundRecord) -> dict[str, object]:

@@ -44,6 +44,7 @@ from securefl.secagg import (
     aggregate,
     draw_groups,
 )
+from securefl.training.cross_term import CrossTerm
 from securefl.training.turns import Turns
 
 
@@ -78,6 +79,8 @@ class Setting:
         before: steps before the rule, by name.
         noise: what a trusted server adds to every sum; None where clients add it, or nobody.
         turns: which coordinates travel in which round; None for all in every one.
+        cross_term: measures what is lost where adapters' factors are averaged apart and single updates are
+        seen.
     """
 
     task: bytes
@@ -106,6 +109,7 @@ class Setting:
     before: tuple[Before, ...] = ()
     noise: CentralNoise | None = None
     turns: Turns | None = None
+    cross_term: CrossTerm | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,11 @@ def play(
     groups = _group_records(setting, outcomes, rows)
     early_keys = {} if ahead is None else ahead.keys
     after = replace(state, round=state.round + 1, attempt=0, model=model, moments=moments, early=early_keys)
-    return after, _record(setting, state, talk, groups, combined, None, stopwatch)
+    record = _record(setting, state, talk, groups, combined, None, stopwatch)
+    if setting.cross_term is not None:
+        error = setting.cross_term(state.model, np.stack([row.mean for row in rows if not row.lied]))
+        record = replace(record, cross_term=error)
+    return after, record
 
 
 def advance(setting: Setting, state: State, outcomes: tuple[GroupOutcome, ...]) -> State:

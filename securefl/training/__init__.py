@@ -15,6 +15,7 @@ from securefl.training.settings import LocalSettings
 from securefl.training.shapes import ModelSpec, parameter_count
 
 if TYPE_CHECKING:
+    from securefl.training.adapters import cross_term_of
     from securefl.training.arrays import named_arrays, with_arrays
     from securefl.training.flat import get_vector, set_vector
     from securefl.training.learner import Learner, Scores, limit_threads, score
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from securefl.training.tasks import TASKS, Task
     from securefl.training.tokens import model_tokens
     from securefl.training.transformer import build_transformer, layout
+    from securefl.training.writing import write_adapter, write_merged
 
 __all__ = [
     "TASKS",
@@ -32,6 +34,7 @@ __all__ = [
     "Task",
     "build_model",
     "build_transformer",
+    "cross_term_of",
     "get_vector",
     "is_module",
     "layout",
@@ -42,6 +45,8 @@ __all__ = [
     "score",
     "set_vector",
     "with_arrays",
+    "write_adapter",
+    "write_merged",
 ]
 
 _NEEDS_TORCH = {
@@ -58,7 +63,14 @@ _NEEDS_TORCH = {
     "set_vector": "flat",
     "with_arrays": "arrays",
 }
-_NEEDS_LORA = {"build_transformer": "transformer", "layout": "transformer", "model_tokens": "tokens"}
+_NEEDS_LORA = {
+    "cross_term_of": "adapters",
+    "build_transformer": "transformer",
+    "layout": "transformer",
+    "model_tokens": "tokens",
+    "write_adapter": "writing",
+    "write_merged": "writing",
+}
 _EXTRA = ("transformers", "peft")
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from securefl.errors import ConfigError
+from securefl.training.cross_term import CrossTerm, Factors
 from securefl.training.flat import trainable
 from securefl.training.lora import LoraSpec
 from securefl.training.turns import Turns
@@ -93,6 +95,16 @@ def turns_of(module: nn.Module, spec: LoraSpec) -> Turns | None:
     return Turns(tuple(np.array(each, dtype=np.int64) for each in places), end)
 
 
+def cross_term_of(module: nn.Module, spec: LoraSpec) -> CrossTerm:
+    """The error of averaging both factors apart, for modules in which both train."""
+    places, end = {}, 0
+    for name, parameter in trainable(module):
+        places[name] = slice(end, end := end + parameter.numel())
+    firsts = [name for name in places if ".lora_A." in name]
+    pairs = [(places[name], places[name.replace(".lora_A.", ".lora_B.")]) for name in firsts]
+    return CrossTerm(tuple(Factors(a, b, spec.rank, spec.alpha / spec.rank) for a, b in pairs))
+
+
 def products(module: nn.Module) -> dict[str, Tensor]:
     """By adapted layer, what its adapter adds to the weight: alpha / rank times B A."""
     return {
@@ -111,6 +123,21 @@ def as_plain_lora(model: nn.Module) -> None:
             with torch.no_grad():
                 plain.weight = nn.Parameter(factor.weight.detach().clone())
             layer.lora_A[ADAPTER] = plain
+
+
+def save_adapter(model: nn.Module, folder: Path, base: str) -> None:
+    """Writes the adapter as peft has it, and the base's name with it."""
+    assert isinstance(model, PeftModel)  # noqa: S101 - the caller has looked
+    model.peft_config[ADAPTER].base_model_name_or_path = base
+    # Embeddings never train here; to find out whether they did, peft would ask the hub.
+    model.save_pretrained(str(folder), save_embedding_layers=False)
+
+
+def merged(model: nn.Module) -> nn.Module:
+    """The base with the products added to its weights, in place."""
+    assert isinstance(model, PeftModel)  # noqa: S101 - the caller has looked
+    whole: nn.Module = model.merge_and_unload()
+    return whole
 
 
 def _added(layer: LoraLayer) -> Tensor:
