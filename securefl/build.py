@@ -44,7 +44,7 @@ from securefl.privacy.ledger import Ledger
 from securefl.process import Engine, Process
 from securefl.robust import OwnRule
 from securefl.secagg import Member, Policy, Roster
-from securefl.training.lora import TransformerSpec
+from securefl.training.lora import TransformerSpec, place_of
 from securefl.transport import InProcess, Processes
 
 if TYPE_CHECKING:
@@ -177,7 +177,9 @@ def load_dataset(config: Config) -> Dataset:
     if config.model.kind == "transformer":
         from securefl.training import model_tokens
 
-        tokenize = model_tokens(str(config.model.path), config.model.gguf_file, config.model.max_tokens)
+        tokenize = model_tokens(
+            place_of(str(config.model.path)), config.model.gguf_file, config.model.max_tokens
+        )
     return load(
         data.kind,
         path=None if data.path is None else Path(data.path),

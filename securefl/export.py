@@ -19,7 +19,7 @@ from securefl.config import Config
 from securefl.errors import RunDirectoryError
 from securefl.run import load
 from securefl.summary import read_summary
-from securefl.training.lora import METHODS
+from securefl.training.lora import METHODS, place_of
 
 CARD = "README.md"
 
@@ -42,7 +42,7 @@ def export(out: Path, target: Path, merge: bool = False) -> Path:
     text = model_card(out, config, merge)
     from securefl.training import write_adapter, write_merged
 
-    path = str(config.model.path)
+    path = place_of(str(config.model.path))
     if merge:
         write_merged(module, target, path, config.model.gguf_file)
     else:

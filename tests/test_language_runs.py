@@ -20,13 +20,14 @@ from securefl.errors import ConfigError, RunDirectoryError
 from securefl.export import export
 from securefl.process import Metrics, Process
 from securefl.run import load, run
+from securefl.training import get_vector
 
 peft = pytest.importorskip("peft", reason="language models need the extra `lora`")
 transformers = pytest.importorskip("transformers", reason="language models need the extra `lora`")
 
 from securefl.training.lora import LoraSpec, TransformerSpec  # noqa: E402 - beside the one below
-from securefl.training.transformer import build_transformer  # noqa: E402 - needs the extra
-from securefl.training.writing import write_adapter  # noqa: E402 - needs the extra
+from securefl.training.transformer import build_transformer, layout, mean_pooled_base  # noqa: E402 - needs the extra
+from securefl.training.writing import write_adapter, write_merged  # noqa: E402 - needs the extra
 
 # peft reads an attribute that the newest transformers is about to rename.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -150,6 +151,22 @@ def test_an_exported_adapter_loads_with_peft_and_a_merged_model_without_to_the_s
         assert words in card
     with pytest.raises(RunDirectoryError, match="expected a new or empty folder"):
         export(out, folder)
+
+
+def test_a_mean_pooled_classifier_exports_its_adapter_and_cannot_be_merged(tmp_path: Path) -> None:
+    lora = LoraSpec("ffa", 2, 4, ("q_proj",))
+    spec = TransformerSpec("tiny-llama", lora=lora, task="sequence_classification", pooling="mean")
+    module = build_transformer(spec, 4, 1).eval()
+    assert layout(spec, 4)[0] == len(get_vector(module))
+    write_adapter(module, tmp_path / "adapter", "tiny-llama")
+    base = mean_pooled_base(str(tmp_path / "adapter/base"), 4, 2)
+    loaded = peft.PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    tokens = torch.randint(3, 259, (2, 9))
+    with torch.no_grad():
+        given = loaded(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits
+        assert torch.equal(given, module(tokens.float()))
+    with pytest.raises(ConfigError, match="export the adapter"):
+        write_merged(module, tmp_path / "whole", "tiny-llama", None)
 
 
 def test_a_classifiers_head_travels_with_its_exported_adapter(tmp_path: Path) -> None:

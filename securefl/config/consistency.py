@@ -78,6 +78,12 @@ def _check_model(config: Config) -> None:
     for key, widths in (("hidden", model.hidden), ("channels", model.channels)):
         if widths:
             raise ConfigError("expected nothing for kind 'transformer'; remove the key", f"model.{key}")
+    if model.pooling != "model" and (config.data.kind in _ANSWERS or model.lora is None):
+        raise ConfigError(
+            "expected `model` for answers and without adapters, got 'mean', which is for classes of texts; "
+            "remove the key",
+            "model.pooling",
+        )
     if model.dtype != "float32" and (model.lora is None or config.data.kind not in _ANSWERS):
         raise ConfigError(
             "expected float32 where the base or a new head trains, got bfloat16; it is for adapters of "

@@ -118,7 +118,9 @@ class Model(Section):
         str | None,
         Field(min_length=1, max_length=1024),
         doc(
-            "Folder of the language model, hub id, or tiny-llama, a random model for tests (transformer).",
+            "Folder of the language model, hub id, package:NAME/FOLDER of an installed package, or "
+            "tiny-llama, a "
+            "random model for tests (transformer).",
             "models/minilm",
         ),
     ] = None
@@ -133,6 +135,15 @@ class Model(Section):
     max_tokens: Annotated[
         int, Field(ge=2, le=8192), doc("Every text is cut or padded to it.", 128, "tokens")
     ] = 128
+    pooling: Annotated[
+        Literal["model", "mean"],
+        doc(
+            "How a classifier reads a text: as the architecture does, or the mean of all positions, which "
+            "sentence "
+            "encoders are made for (transformer).",
+            "mean",
+        ),
+    ] = "model"
     lora: Annotated[
         Lora | None, doc("Adapters; without them the whole language model trains.", {"method": "ffa"})
     ] = None

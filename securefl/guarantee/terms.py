@@ -29,7 +29,7 @@ from securefl.privacy.accountant import epsilon, noise_multiplier_for
 from securefl.privacy.events import Event, SampledGaussian
 from securefl.privacy.ledger import Ledger
 from securefl.robust import OwnRule, rows_needed
-from securefl.training.lora import LoraSpec, TransformerSpec
+from securefl.training.lora import LoraSpec, TransformerSpec, place_of
 from securefl.training.shapes import ModelSpec, parameter_count
 from securefl.training.turns import Turns
 
@@ -167,7 +167,9 @@ def model_spec(config: Config, task: Task) -> ModelSpec | TransformerSpec:
     if model.kind == "transformer":
         lora = model.lora
         adapters = None if lora is None else LoraSpec(lora.method, lora.rank, lora.alpha, tuple(lora.targets))
-        return TransformerSpec(str(model.path), model.gguf_file, model.dtype, adapters, task)
+        return TransformerSpec(
+            place_of(str(model.path)), model.gguf_file, model.dtype, adapters, task, model.pooling
+        )
     return ModelSpec(model.kind, tuple(model.hidden), tuple(model.channels))
 
 

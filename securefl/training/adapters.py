@@ -28,6 +28,7 @@ from securefl.errors import ConfigError
 from securefl.training.cross_term import CrossTerm, Factors
 from securefl.training.flat import trainable
 from securefl.training.lora import LoraSpec
+from securefl.training.pooling import MeanPooled
 from securefl.training.turns import Turns
 
 ADAPTER = "default"
@@ -56,20 +57,24 @@ class Core(nn.Module):
         return self.core.weight @ self.frozen.weight
 
 
-def adapted(base: PreTrainedModel, spec: LoraSpec, task: str, seed: int) -> PeftModel:
+def adapted(base: PreTrainedModel | MeanPooled, spec: LoraSpec, task: str, seed: int) -> PeftModel:
     """The base with adapters in it. The base module is changed, its weights are not.
 
     Raises:
         ConfigError: a target that is no linear layer of the base.
     """
     settings = LoraConfig(
-        r=spec.rank, lora_alpha=spec.alpha, target_modules=list(spec.targets), task_type=_TASKS[task]
+        r=spec.rank,
+        lora_alpha=spec.alpha,
+        target_modules=list(spec.targets),
+        task_type=None if isinstance(base, MeanPooled) else _TASKS[task],
+        modules_to_save=["score"] if isinstance(base, MeanPooled) else None,
     )
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft reads an attribute that transformers is about to rename
         torch.manual_seed(seed)
         try:
-            model = get_peft_model(base, settings)
+            model = get_peft_model(base, settings) 
         except ValueError as cause:
             raise ConfigError(
                 f"expected names of linear layers in the model, got {list(spec.targets)} "

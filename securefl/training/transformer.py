@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,17 +23,20 @@ import transformers
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     PreTrainedConfig,
     PreTrainedModel,
 )
+from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
 from securefl.data.examples import NONE
 from securefl.errors import ConfigError
 from securefl.training.adapters import adapted, turns_of
 from securefl.training.flat import trainable
 from securefl.training.lora import TransformerSpec
+from securefl.training.pooling import MeanPooled
 from securefl.training.tiny_llama import NAME, tiny_config
 from securefl.training.turns import Turns
 
@@ -40,6 +44,7 @@ transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call] # a 
 transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call] # its own, not annotated
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+Base = PreTrainedModel | MeanPooled
 _AUTO = {
     "causal_lm": AutoModelForCausalLM,
     "sequence_classification": AutoModelForSequenceClassification,
@@ -70,8 +75,18 @@ def build_transformer(spec: TransformerSpec, classes: int, seed: int) -> Languag
     Raises:
         ConfigError: no such model, or one that cannot have what the spec asks for.
     """
-    base = _base(spec.path, spec.gguf_file, spec.dtype, spec.task, classes, seed)
+    base = _base(replace(spec, lora=None), classes, seed)
     return _module(spec, base, seed)
+
+
+def mean_pooled_base(path: str, classes: int, seed: int) -> nn.Module:
+    """The base that an exported adapter with `pooling: mean` is put on, by PeftModel.from_pretrained.
+
+    Raises:
+        ConfigError: no such model.
+    """
+    spec = TransformerSpec(path, task="sequence_classification", pooling="mean")
+    return copy.deepcopy(_base(spec, classes, seed))
 
 
 def layout(spec: TransformerSpec, classes: int) -> tuple[int, Turns | None]:
@@ -82,7 +97,7 @@ def layout(spec: TransformerSpec, classes: int) -> tuple[int, Turns | None]:
     return sum(parameter.numel() for _, parameter in trainable(module)), turns
 
 
-def _module(spec: TransformerSpec, base: PreTrainedModel, seed: int) -> Language:
+def _module(spec: TransformerSpec, base: Base, seed: int) -> Language:
     padding = base.config.pad_token_id
     if spec.lora is None:
         return Language(copy.deepcopy(base).requires_grad_(True), padding)
@@ -91,31 +106,39 @@ def _module(spec: TransformerSpec, base: PreTrainedModel, seed: int) -> Language
 
 
 @lru_cache(maxsize=1)
-def _base(
-    path: str, gguf_file: str | None, dtype: str, task: str, classes: int, seed: int
-) -> PreTrainedModel:
-    spec = TransformerSpec(path, gguf_file, dtype, None, task)
+def _base(spec: TransformerSpec, classes: int, seed: int) -> Base:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0 if path == NAME else seed)
-        if path == NAME:
+        torch.manual_seed(0 if spec.path == NAME else seed)
+        if spec.path == NAME:
             return _blank(_shape(spec, classes), spec)
-        labels = {"num_labels": classes} if task == "sequence_classification" else {}
-        with _loading(path):
-            model = _AUTO[task].from_pretrained(
-                path, dtype=_DTYPES[dtype], trust_remote_code=False, **_source(path, gguf_file), **labels
+        with _loading(spec.path):
+            model: PreTrainedModel = _auto(spec).from_pretrained(
+                spec.path,
+                dtype=_DTYPES[spec.dtype],
+                trust_remote_code=False,
+                **_source(spec.path, spec.gguf_file),
+                **_labels(spec, classes),
             )
-    return _ready(model)
+        return _ready(model, spec, classes)
 
 
-def _blank(config: PreTrainedConfig, spec: TransformerSpec) -> PreTrainedModel:
-    blank: PreTrainedModel = _AUTO[spec.task].from_config(  # type: ignore[no-untyped-call] # not annotated
+def _blank(config: PreTrainedConfig, spec: TransformerSpec) -> Base:
+    blank: PreTrainedModel = _auto(spec).from_config(  # type: ignore[no-untyped-call] # not annotated
         config, dtype=_DTYPES[spec.dtype], trust_remote_code=False
     )
-    return _ready(blank)
+    return _ready(blank, spec, int(config.num_labels or 0))
+
+
+def _auto(spec: TransformerSpec) -> type[_BaseAutoModelClass]:
+    return AutoModel if spec.pooling == "mean" else _AUTO[spec.task]
+
+
+def _labels(spec: TransformerSpec, classes: int) -> dict[str, int]:
+    return {"num_labels": classes} if spec.task == "sequence_classification" else {}
 
 
 def _shape(spec: TransformerSpec, classes: int) -> PreTrainedConfig:
-    labels = {"num_labels": classes} if spec.task == "sequence_classification" else {}
+    labels = _labels(spec, classes)
     if spec.path == NAME:
         config = tiny_config()
         for key, value in labels.items():
@@ -129,12 +152,13 @@ def _shape(spec: TransformerSpec, classes: int) -> PreTrainedConfig:
     return found
 
 
-def _ready(model: PreTrainedModel) -> PreTrainedModel:
+def _ready(model: PreTrainedModel, spec: TransformerSpec, classes: int) -> Base:
     model.config.use_cache = False
     if model.config.pad_token_id is None:
         model.config.pad_token_id = 0
-    model.requires_grad_(False)
-    return model
+    whole: Base = MeanPooled(model, classes) if spec.pooling == "mean" else model
+    whole.requires_grad_(False)
+    return whole
 
 
 def _source(path: str, gguf_file: str | None) -> dict[str, object]:

@@ -17,6 +17,7 @@ from torch import nn
 
 from securefl.errors import ConfigError
 from securefl.training.adapters import as_plain_lora, merged, save_adapter
+from securefl.training.pooling import MeanPooled
 from securefl.training.tiny_llama import NAME, save_tiny_llama
 from securefl.training.tokens import model_tokens
 from securefl.training.transformer import Language
@@ -44,6 +45,12 @@ def write_adapter(module: nn.Module, folder: Path, base: str) -> None:
 def write_merged(module: nn.Module, folder: Path, base: str, gguf_file: str | None) -> None:
     """Writes the whole model with its adapters added to the weights, and its tokenizer."""
     whole = copy.deepcopy(_language(module)).model
+    if any(isinstance(part, MeanPooled) for part in whole.modules()):
+        raise ConfigError(
+            "expected a model that transformers has a class for, got a classifier of mean states; export "
+            "the adapter",
+            "model.pooling",
+        )
     if hasattr(whole, "peft_config"):
         as_plain_lora(whole)
         whole = merged(whole)

@@ -17,7 +17,7 @@ from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
 from securefl.training import TASKS, Learner, LocalSettings, get_vector
 from securefl.training.flat import set_vector, trainable
-from securefl.training.lora import EXACT, METHODS, LoraSpec, TransformerSpec
+from securefl.training.lora import EXACT, METHODS, LoraSpec, TransformerSpec, place_of
 from securefl.training.turns import Turns
 
 peft = pytest.importorskip("peft", reason="language models need the extra `lora`")
@@ -208,6 +208,9 @@ def test_a_classifier_of_texts_trains_its_head_beside_the_adapters() -> None:
 def test_a_model_that_is_not_there_and_a_target_it_lacks_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"model\.path: expected a folder with a transformers model"):
         build_transformer(spec("ffa", path=str(tmp_path)), TOKENS, 0)
+    with pytest.raises(ConfigError, match=r"model\.path: expected an installed package"):
+        place_of("package:nowhere_at_all/model")
+    assert Path(place_of("package:securefl/training")).is_dir() and place_of("tiny-llama") == "tiny-llama"
     with pytest.raises(ConfigError, match=r"model\.lora\.targets: expected names of linear layers"):
         build_transformer(TransformerSpec("tiny-llama", lora=LoraSpec("ffa", 2, 4, ("nowhere",))), TOKENS, 0)
 
