@@ -216,6 +216,7 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
         proximal=training.proximal,
         clip_norm=config.privacy.clip_norm,
         noise_multiplier=terms.gradient_noise,
+        micro_batch=training.micro_batch,
     )
     learner = Learner(module, settings, config.device, TASKS[data.task], terms.turns)
     learner.require(data.shape, data.classes, data.vocabulary)

@@ -177,6 +177,15 @@ class Training(Section):
             "examples",
         ),
     ]
+    micro_batch: Annotated[
+        Count | None,
+        doc(
+            "Most examples in memory at a time: a step's gradients are summed over pieces, at no cost in "
+            "privacy.",
+            8,
+            "examples",
+        ),
+    ] = None
 
 
 class Promise(Section):

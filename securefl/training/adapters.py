@@ -74,7 +74,7 @@ def adapted(base: PreTrainedModel | MeanPooled, spec: LoraSpec, task: str, seed:
         warnings.simplefilter("ignore")  # peft reads an attribute that transformers is about to rename
         torch.manual_seed(seed)
         try:
-            model = get_peft_model(base, settings) 
+            model = get_peft_model(base, settings)
         except ValueError as cause:
             raise ConfigError(
                 f"expected names of linear layers in the model, got {list(spec.targets)} "

@@ -46,6 +46,20 @@ def clipped_sum(module: nn.Module, clip_norm: float, losses: Losses = CLASSIFICA
     return way(module, clip_norm, losses)
 
 
+def in_pieces(clipped: ClippedSum, most: int | None) -> ClippedSum:
+    """The same sum, over at most so many examples at a time: a clip is of one example, so pieces add up."""
+    if most is None:
+        return clipped
+
+    def sum_of(features: Tensor, labels: Tensor) -> Tensor:
+        total = clipped(features[:most], labels[:most])
+        for start in range(most, len(labels), most):
+            total += clipped(features[start : start + most], labels[start : start + most])
+        return total
+
+    return sum_of
+
+
 def materialised(module: nn.Module, clip_norm: float, losses: Losses = CLASSIFICATION.of) -> ClippedSum:
     """Clips by holding each example's gradient, some at a time."""
     model = _hooked(module)

@@ -32,7 +32,7 @@ from securefl.errors import ConfigError, PrivacyError
 from securefl.privacy.noise import poisson_sample
 from securefl.training.admission import check_examples_apart, check_module
 from securefl.training.book_keeping import keeps_books
-from securefl.training.clipping import clipped_sum
+from securefl.training.clipping import clipped_sum, in_pieces
 from securefl.training.dp_sgd import PrivateGradient
 from securefl.training.flat import get_vector, set_vector, trainable
 from securefl.training.settings import LocalSettings
@@ -94,6 +94,7 @@ class Learner:
             if turns is not None and not keeps_books(self._module):
                 raise ConfigError("expected adapters of linear layers alone where they take turns", "model")
             clipped = clipped_sum(self._module, settings.clip_norm, task.of)
+            clipped = in_pieces(clipped, settings.micro_batch)
             self._private = PrivateGradient(clipped, settings.clip_norm, settings.noise_multiplier)
         self._drawn: list[bool] = []
         self._parameters = trainable(self._module)
@@ -218,11 +219,14 @@ class Learner:
             return self._private(features, labels, noise)
         if len(labels) == 0:
             return np.zeros(sum(parameter.numel() for _, parameter in trainable(self._module)))
+        flat = in_pieces(self._plain_sum, self._settings.micro_batch)(features, labels)
+        return np.asarray(flat.to("cpu", torch.float64).numpy(), dtype=np.float64)
+
+    def _plain_sum(self, features: Tensor, labels: Tensor) -> Tensor:
         loss = self._task.of(self._module, features, labels).sum()
         parameters = [parameter for _, parameter in trainable(self._module)]
         gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        return np.asarray(flat.to("cpu", torch.float64).numpy(), dtype=np.float64)
+        return torch.cat([gradient.reshape(-1) for gradient in gradients])
 
     def _probe(self, input_shape: tuple[int, ...]) -> None:
         if input_shape not in self._probed:

@@ -3,6 +3,7 @@ each."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,18 @@ def test_the_private_sum_is_that_of_gradients_clipped_one_by_one(method: str, cl
             wanted += gradient * min(1.0, clip / float(gradient.norm()))
         assert torch.allclose(total(tokens, labels).double(), wanted, rtol=1e-3, atol=1e-6)
         assert everything
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_a_batch_in_pieces_gives_the_update_of_a_whole_one_with_one_noise(private: bool) -> None:
+    updates = []
+    for most in (None, 1, 2):
+        settings = replace(PRIVATE if private else PLAIN, micro_batch=most)
+        learner, source = Learner(built("ffa")[0], settings, task=ANSWERS), SeededRandomness(b"pieces")
+        start = get_vector(built("ffa")[0])
+        updates.append(learner.train(start, of_client(0), source.stream("s"), source.stream("n")))
+    # Float32 sums in another order; a second noise would differ by about its own size, 0.1.
+    assert np.allclose(updates[0], updates[1], atol=1e-4) and np.allclose(updates[0], updates[2], atol=1e-4)
 
 
 def test_padding_changes_no_loss_and_no_neighbour_changes_an_examples_loss() -> None:
