@@ -89,6 +89,7 @@ def mean_pooled_base(path: str, classes: int, seed: int) -> nn.Module:
     return copy.deepcopy(_base(spec, classes, seed))
 
 
+@lru_cache(maxsize=4)
 def layout(spec: TransformerSpec, classes: int) -> tuple[int, Turns | None]:
     """Parameters that train, and who trains when, from the model's config alone: no weights are read."""
     with torch.device("meta"):

@@ -49,7 +49,7 @@ def test_what_only_a_simulation_knows_has_one_field_and_is_empty_unless_asked_fo
     }  # fmt: skip
     # A new field has to be argued for here: the server may know it, and it is not one client's own.
     assert {field.name for field in fields(RoundRecord)} == required | {
-        "seconds", "refusals", "simulation_only",
+        "seconds", "refusals", "simulation_only", "cross_term",
     }  # fmt: skip
     plain = {name: getattr(RECORD, name) for name in required}
     assert as_json(RoundRecord(**plain))["simulation_only"] == {}
