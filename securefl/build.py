@@ -19,6 +19,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,12 +45,14 @@ from securefl.privacy.ledger import Ledger
 from securefl.process import Engine, Process
 from securefl.robust import OwnRule
 from securefl.secagg import Member, Policy, Roster
+from securefl.training.lora import TransformerSpec, place_of
 from securefl.transport import InProcess, Processes
 
 if TYPE_CHECKING:
     from torch import nn
 
     from securefl.training import Learner, LocalSettings
+    from securefl.training.turns import Turns
 
 Parties = Callable[[Mapping[int, Client]], Mapping[int, Party]]
 
@@ -173,6 +176,13 @@ def _refuse(argument: str, expected: str, got: object) -> NoReturn:
 def load_dataset(config: Config) -> Dataset:
     """The data that the config names."""
     data = config.data
+    tokenize = None
+    if config.model.kind == "transformer":
+        from securefl.training import model_tokens
+
+        tokenize = model_tokens(
+            place_of(str(config.model.path)), config.model.gguf_file, config.model.max_tokens
+        )
     return load(
         data.kind,
         path=None if data.path is None else Path(data.path),
@@ -180,6 +190,7 @@ def load_dataset(config: Config) -> Dataset:
         client=data.client,
         test_fraction=data.test_fraction,
         seed=config.seed,
+        tokenize=tokenize,
     )
 
 
@@ -211,14 +222,15 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
         proximal=training.proximal,
         clip_norm=config.privacy.clip_norm,
         noise_multiplier=terms.gradient_noise,
+        micro_batch=training.micro_batch,
     )
     module = model or _module(terms)
-    learner = _learner(terms, module, settings)
+    learner = _learner(terms, module, settings, terms.turns)
     return learner, get_vector(module)
 
 
 def personal_models(
-    terms: Terms, home: Path, source: Randomness, model: nn.Module | None = None
+    terms: Terms, home: Path, source: Randomness, module: nn.Module
 ) -> dict[int, PersonalModel]:
     """The personal model of every client; none without personalisation.
 
@@ -226,7 +238,7 @@ def personal_models(
         terms: the terms of the run.
         home: the folder of the run's own files.
         source: where the batches come from.
-        model: the caller's own module; built from the config if None.
+        module: the model that trains; what is frozen in it is shared.
     """
     from securefl.training import LocalSettings
 
@@ -239,8 +251,9 @@ def personal_models(
         sample_rate=training.sample_rate,
         expected_batch=training.expected_batch,
         proximal=personal.pull if personal.kind == "ditto" else 0.0,
+        micro_batch=training.micro_batch,
     )
-    learner = _learner(terms, model or _module(terms), settings)
+    learner = _learner(terms, module, settings)
     return {
         client: PersonalModel(
             client=client,
@@ -257,14 +270,15 @@ def _module(terms: Terms) -> nn.Module:
     from securefl.training import build_model
 
     data, config = terms.dataset, terms.config
-    return build_model(model_spec(config), data.shape, data.classes, config.seed)
+    return build_model(model_spec(config, data.task), data.shape, data.classes, config.seed)
 
 
-def _learner(terms: Terms, module: nn.Module, settings: LocalSettings) -> Learner:
-    from securefl.training import Learner
+def _learner(terms: Terms, module: nn.Module, settings: LocalSettings, turns: Turns | None = None) -> Learner:
+    from securefl.training import TASKS, Learner
 
-    learner = Learner(module, settings, device=terms.config.device)
-    learner.require(terms.dataset.shape, terms.dataset.classes)
+    data = terms.dataset
+    learner = Learner(module, settings, terms.config.device, TASKS[data.task], turns)
+    learner.require(data.shape, data.classes, data.vocabulary)
     return learner
 
 
@@ -284,7 +298,14 @@ def _process(
     stopwatch = Stopwatch()
     learner, initial = build_learner(terms, model)
     setting = build_setting(terms, enrolment.roster, run, source)
-    personal = personal_models(terms, home, source, model)
+    personal = personal_models(terms, home, source, learner.module(initial))
+    if _averages_apart(config):
+        from securefl.training import cross_term_of
+
+        spec = model_spec(config, terms.dataset.task)
+        assert isinstance(spec, TransformerSpec) and spec.lora is not None  # noqa: S101 - it has a method
+        module = learner.module(initial)
+        setting = replace(setting, cross_term=cross_term_of(module, spec.lora))
     engine: Engine
     if config.engine.kind == "processes":
         hosts = partial(_hosts, configuration.dump(config), enrolment, source, path, home, run)
@@ -299,6 +320,12 @@ def _process(
     return Process(
         terms, setting, learner, initial, engine, store, source.private, stopwatch, closing, personal
     )
+
+
+def _averages_apart(config: Config) -> bool:
+    """Whether adapters' factors are averaged apart where the server sees what every client sent."""
+    lora, secagg = config.model.lora, config.secure_aggregation
+    return lora is not None and lora.method == "fedit" and not secagg.masking and secagg.group_size == 1
 
 
 def build_setting(terms: Terms, roster: Roster, run: str, source: Randomness) -> Setting:
@@ -331,6 +358,7 @@ def build_setting(terms: Terms, roster: Roster, run: str, source: Randomness) ->
         survivors_min=config.fewest_survivors,
         before=robust.steps,
         noise=central_noise(terms, source),
+        turns=terms.turns,
     )
 
 
@@ -397,6 +425,7 @@ def local_update(
         weight=terms.weights[client],
         randomness=source,
         stopwatch=stopwatch,
+        parameters=None if terms.turns is None else terms.dim,
     )
 
 
@@ -449,7 +478,7 @@ def _hosts(
     limit_threads(1)
     config = configuration.parse(config_yaml)
     terms = settle(config, load_dataset(config), run=run)
-    learner, _ = build_learner(terms)
+    learner, initial = build_learner(terms)
     store = Ledger.open(path, create=False, private=source.private, run=run)
-    personal = personal_models(terms, home, source)
+    personal = personal_models(terms, home, source, learner.module(initial))
     return build_clients(terms, enrolment, source, store, run, learner, stopwatch, clients, personal)

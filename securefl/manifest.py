@@ -19,6 +19,7 @@ from securefl import config as configuration
 from securefl import run_directory as folder
 from securefl.config import Config
 from securefl.crypto.randomness import Randomness
+from securefl.data.examples import Task
 from securefl.errors import RunDirectoryError
 from securefl.guarantee import Terms
 
@@ -31,6 +32,7 @@ class Facts(BaseModel):
     input_shape: tuple[int, ...]
     classes: int
     source_hash: str
+    task: Task = "classification"
 
 
 class Manifest(BaseModel):
@@ -67,6 +69,7 @@ def describe(terms: Terms, run_id: str, source: Randomness, ledger_head: str) ->
             "train": len(data.train),
             "test": len(data.test),
             "classes": data.classes,
+            "task": data.task,
             "input_shape": list(data.shape),
             "description": data.description,
         },

@@ -122,7 +122,7 @@ def load(out: str | Path) -> nn.Module:
     out = Path(out)
     facts = manifests.read(out).data
     config = configuration.load(out / folder.CONFIG)
-    module = build_model(model_spec(config), facts.input_shape, facts.classes, config.seed)
+    module = build_model(model_spec(config, facts.task), facts.input_shape, facts.classes, config.seed)
     try:
         arrays = load_file(out / folder.MODEL)
     except (OSError, SafetensorError) as cause:
@@ -140,7 +140,7 @@ def evaluate(out: str | Path, data: Examples) -> dict[str, float]:
         DataError: the data does not fit the model.
         RunDirectoryError: `out` is not the folder of a finished run.
     """
-    from securefl.training import score
+    from securefl.training import TASKS, score
 
     facts = manifests.read(Path(out)).data
     if data.shape != facts.input_shape or int(data.labels.max(initial=0)) >= facts.classes:
@@ -148,7 +148,7 @@ def evaluate(out: str | Path, data: Examples) -> dict[str, float]:
             f"expected examples of shape {facts.input_shape} with labels below {facts.classes}, got shape "
             f"{data.shape} with labels up to {data.labels.max(initial=0)}; evaluate on data of the run's kind"
         )
-    scores = score(load(out), data)
+    scores = score(load(out), data, TASKS[facts.task])
     return {"test_accuracy": scores.accuracy, "test_loss": scores.loss, "examples": float(scores.examples)}
 
 

@@ -30,7 +30,19 @@ EXAMPLES = Path(__file__).parent.parent / "examples" / "configs"
 QUICKSTART = str(EXAMPLES / "quickstart.yaml")
 RUNS = sorted(path for path in EXAMPLES.glob("*.yaml") if not path.stem.startswith("arena"))
 SHORT = ("--set", "server.rounds=2", "--set", "simulation.dropout=0.0", "--set", "name=short")
-COMMANDS = ("run", "resume", "check", "budget", "init", "schema", "report", "evaluate", "arena", "audit")
+COMMANDS = (
+    "run",
+    "resume",
+    "check",
+    "budget",
+    "init",
+    "schema",
+    "report",
+    "evaluate",
+    "export",
+    "arena",
+    "audit",
+)
 
 
 def securefl(*words: object) -> Result:

@@ -162,7 +162,7 @@ TOO_LARGE = (
 )
 
 SEVERAL_KEYS = (
-    broken("data.path=digits.csv", path="data.path", says=("digits.csv'", "remove it", "fashion_mnist read")),
+    broken("data.path=digits.csv", path="data.path", says=("digits.csv'", "remove it", "jsonl read")),
     broken("data.label=y", path="data.label", says=("expected nothing with data.kind 'digits', got 'y'",)),
     broken(
         "data.kind=csv", path="data.path", says=("with data.kind 'csv', got nothing", "path of your data")
@@ -431,14 +431,43 @@ REFUSED_ON_PURPOSE = (
     broken(
         "robust.rule=norm_clipping", path="robust.rule", says=("a step before a rule", "before: [{kind: clip")
     ),
-    broken("lora={rank: 8}", path="lora", says=("{'rank': 8}", "later", "Remove"), error=NotAvailable),
-    broken("task=causal_lm", path="task", says=("'causal_lm'", "later", "Remove"), error=NotAvailable),
+    broken("lora={rank: 8}", path="lora", says=("{'rank': 8}", "a key of the model")),
+    broken("task=causal_lm", path="task", says=("'causal_lm'", "follows from the data")),
     broken(
-        "model.kind=lora", path="model.kind", says=("'lora'", "use linear, mlp or cnn"), error=NotAvailable
+        "model.kind=lora",
+        path="model.kind",
+        says=("'lora'", "a key of"),
     ),
 )
 
-TABLE = (*ONE_KEY, *TOO_LARGE, *SEVERAL_KEYS, *REFUSED_ON_PURPOSE)
+TEXTS = (
+    "data={kind: jsonl, path: talks.jsonl, partition: {kind: iid}}",
+    "model={kind: transformer, path: tiny-llama, lora: {method: ffa}}",
+)
+ADAPTERS = (
+    broken(
+        *TEXTS, "model.lora.method=flora", path="model.lora.method", says=("flora stacks", "ffa averages")
+    ),
+    broken(*TEXTS, "model.lora.method=fedex", path="model.lora.method", says=("residual", "ffa")),
+    broken(*TEXTS, "model.lora.method=flexlora", path="model.lora.method", says=("SVD", "fed_sb")),
+    broken(
+        *TEXTS,
+        "model.lora.method=fedsa",
+        path="model.lora.method",
+        says=("personal state", "ffa"),
+        error=NotAvailable,
+    ),
+    broken(*TEXTS, "model.trust_remote_code=true", path="model.trust_remote_code", says=("never run",)),
+    broken(*TEXTS, "model.path=null", path="model.path", says=("tiny-llama", "name it")),
+    broken(*TEXTS, "model.lora=null", path="model.lora", says=("gradients per example", "unit 'client'")),
+    broken(
+        *TEXTS, "data={kind: digits, partition: {kind: iid}}", path="model.kind", says=("'digits'", "jsonl")
+    ),
+    broken("model.lora={method: ffa}", path="model.lora", says=("only transformer reads it",)),
+    broken("model.kind=transformer", path="model.kind", says=("texts",)),
+)
+
+TABLE = (*ADAPTERS, *ONE_KEY, *TOO_LARGE, *SEVERAL_KEYS, *REFUSED_ON_PURPOSE)
 
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: " ".join(case.overrides))

@@ -180,7 +180,8 @@ class Coalition:
         if self._round == self._slot[0]:
             return
         self._round = self._slot[0]
-        seen, encoding = received(model, next(iter(self._clients.values())).encoding)
+        one = next(iter(self._clients.values()))
+        seen, encoding = received(model, one.encoding, one.parameters)
         self._previous, self._model = self._model, seen.astype(np.float64)
         for locals_ in (self._clients, self._poisoned):
             locals_.update({client: replace(one, encoding=encoding) for client, one in locals_.items()})

@@ -29,11 +29,11 @@ class Overheard:
     _update: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def train(
-        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
+        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream, round: int = 1
     ) -> NDArray[np.float64]:
         """The trainer's update, computed once."""
         if self._update is None:
-            self._update = self.trainer.train(vector, examples, sampling, noise)
+            self._update = self.trainer.train(vector, examples, sampling, noise, round)
         return self._update
 
     def forget(self) -> None:

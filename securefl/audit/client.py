@@ -59,7 +59,7 @@ class Learnt:
     update: Vector
 
     def train(
-        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
+        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream, round: int = 1
     ) -> Vector:
         """The update. Shapes: (dim,) -> (dim,)."""
         return self.update

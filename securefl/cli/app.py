@@ -11,7 +11,7 @@ from securefl.cli.agent import agent
 from securefl.cli.arena import arena
 from securefl.cli.audit import audit
 from securefl.cli.planning import budget, check
-from securefl.cli.results import evaluate, report
+from securefl.cli.results import evaluate, export, report
 from securefl.cli.running import resume, run
 from securefl.cli.starting import init, schema
 from securefl.cli.verify import verify
@@ -30,7 +30,10 @@ app = typer.Typer(
     # A traceback with local variables could print keys or data.
     pretty_exceptions_enable=False,
 )
-for command in (run, resume, check, budget, init, schema, report, evaluate, arena, verify, audit, agent):
+for command in (
+    *(run, resume, check, budget, init, schema, report, evaluate, export),
+    *(arena, verify, audit, agent),
+):
     app.command(epilog=EPILOG)(command)
 for part in (ledgers.show, ledgers.verify, ledgers.head):
     ledgers.ledger.command(epilog=EPILOG)(part)

@@ -1,7 +1,8 @@
-"""`securefl report` and `securefl evaluate`: what came out of a run."""
+"""`securefl report`, `securefl evaluate` and `securefl export`: what came out of a run."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -58,3 +59,24 @@ def evaluate(
                 ("examples", f"{scores['examples']:,.0f}"),
             ]
             output.print_table(f"{folder} on {data}", ("", "value"), rows)
+
+
+def export(
+    folder: RunFolder,
+    out: Annotated[Path, typer.Option(metavar="ADAPTER", help="New folder for the adapter or the model.")],
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Write the whole model with the adapter added to its weights.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a finished run's LoRA adapter, or its merged model, with a model card; peft loads it."""
+    with output.told(as_json):
+        from securefl.export import export as write
+        from securefl.manifest import read as require_run
+
+        require_run(folder)
+        written = write(folder, out, merge)
+        if as_json:
+            output.print_json({"written": str(written)})
+        else:
+            output.print_text(f"Wrote {written}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from securefl.config.robustness import check_robust
+from securefl.data.load import TEXTS
 from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
 from securefl.secagg import MAX_COMPLETE, MAX_MEMBERS, check_threshold, smallest_threshold
@@ -26,8 +27,9 @@ MAX_NOISY_STEPS = 1_000_000
 """Of one client over the whole run; the accountant answers for so many within seconds."""
 _THRESHOLD = "secure_aggregation.threshold"
 _OWN_DATA = ("csv", "npz")
-_WITH_CLIENTS = (*_OWN_DATA, "heart_disease")
-_WITH_PATH = (*_OWN_DATA, "fashion_mnist")
+_WITH_CLIENTS = (*_OWN_DATA, "heart_disease", "jsonl")
+_WITH_PATH = (*_OWN_DATA, "fashion_mnist", "jsonl")
+_ANSWERS = ("jsonl",)
 
 
 def check(config: Config) -> None:
@@ -37,7 +39,7 @@ def check(config: Config) -> None:
         ConfigError: the first contradiction, with its path.
     """
     _check_data(config.data)
-    ModelSpec(config.model.kind, config.model.hidden, config.model.channels)
+    _check_model(config)
     _check_budget(config)
     _check_pinned_head(config)
     _check_cohort(config)
@@ -47,10 +49,62 @@ def check(config: Config) -> None:
     _check_client_level(config)
 
 
+def _check_model(config: Config) -> None:
+    """A language model and texts need each other; keys of the other kinds of model are refused."""
+    model, texts = config.model, config.data.kind in TEXTS
+    language = model.kind == "transformer"
+    if language != texts:
+        raise ConfigError(
+            f"expected a language model for texts and another one for numbers, got {model.kind!r} with "
+            f"data.kind "
+            f"{config.data.kind!r}; use one of {', '.join(TEXTS)} with transformer",
+            "model.kind",
+        )
+    if not language:
+        ModelSpec(model.kind, model.hidden, model.channels)
+        for key in ("path", "gguf_file", "lora"):
+            if getattr(model, key) is not None:
+                raise ConfigError(
+                    f"expected nothing for kind {model.kind!r}, got one; remove the key, only transformer "
+                    f"reads it",
+                    f"model.{key}",
+                )
+        return
+    if model.path is None:
+        raise ConfigError(
+            "expected a folder, a hub id or tiny-llama with kind 'transformer', got nothing; name it",
+            "model.path",
+        )
+    for key, widths in (("hidden", model.hidden), ("channels", model.channels)):
+        if widths:
+            raise ConfigError("expected nothing for kind 'transformer'; remove the key", f"model.{key}")
+    if model.pooling != "model" and (config.data.kind in _ANSWERS or model.lora is None):
+        raise ConfigError(
+            "expected `model` for answers and without adapters, got 'mean', which is for classes of texts; "
+            "remove the key",
+            "model.pooling",
+        )
+    if model.dtype != "float32" and (model.lora is None or config.data.kind not in _ANSWERS):
+        raise ConfigError(
+            "expected float32 where the base or a new head trains, got bfloat16; it is for adapters of "
+            "causal_lm",
+            "model.dtype",
+        )
+    if model.lora is None and config.privacy.unit == "example":
+        raise ConfigError(
+            "expected adapters with privacy.unit 'example', got none; norms and embeddings of a language "
+            "model "
+            "have no gradients per example here. Write `lora: {method: ffa}`, or use unit 'client'",
+            "model.lora",
+        )
+
+
 def _check_data(data: Data) -> None:
     _refuse_setting("path", data.path, data.kind, _WITH_PATH)
     _refuse_setting("label", data.label, data.kind, _OWN_DATA)
     _refuse_setting("client", data.client, data.kind, _OWN_DATA)
+    if data.kind == "jsonl" and not data.path:
+        raise ConfigError("expected a file with data.kind 'jsonl', got nothing; give its path", "data.path")
     if data.kind in _OWN_DATA:
         for key, value in (("path", data.path), ("label", data.label)):
             if not value:
@@ -63,6 +117,11 @@ def _check_data(data: Data) -> None:
         raise ConfigError(
             "expected a number above 0 with kind 'dirichlet', got nothing; write for example `alpha: 1.0`",
             "data.partition.alpha",
+        )
+    if split.kind == "dirichlet" and data.kind in _ANSWERS:
+        raise ConfigError(
+            "expected iid or column for prompts with answers, which have no classes to skew, got 'dirichlet'",
+            "data.partition.kind",
         )
     if split.kind != "dirichlet" and split.alpha is not None:
         raise ConfigError(

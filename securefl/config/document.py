@@ -33,7 +33,7 @@ LOCAL: Mapping[str, bool | set[str]] = {
     "privacy": {"ledger", "ledger_head"},
 }
 """Where a party keeps things and computes is its own matter, so the digest leaves it out."""
-_PATHS = (("data", "path"), ("privacy", "ledger"))
+_PATHS = (("data", "path"), ("privacy", "ledger"), ("model", "path"))
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
@@ -165,5 +165,7 @@ def _anchored(tree: Tree, folder: Path) -> Tree:
         values = anchored.get(section)
         value = values.get(key) if isinstance(values, dict) else None
         if isinstance(values, dict) and isinstance(value, str) and value:
-            anchored[section] = values | {key: str(folder / Path(value).expanduser())}
+            place = folder / Path(value).expanduser()
+            # A model that is no folder here is a hub id, or the built-in one.
+            anchored[section] = values | {key: str(place) if section != "model" or place.is_dir() else value}
     return anchored

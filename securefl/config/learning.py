@@ -39,12 +39,26 @@ class Data(Section):
     """The data and how it is shared out; the seed decides the split, publicly."""
 
     kind: Annotated[
-        Literal["digits", "fashion_mnist", "mnist_5k", "heart_disease", "csv", "npz"],
-        doc("A built-in data set, or a table (csv) or arrays (npz) of your own.", "digits"),
+        Literal[
+            "digits",
+            "fashion_mnist",
+            "mnist_5k",
+            "heart_disease",
+            "newsgroups",
+            "reuters_r8",
+            "csv",
+            "npz",
+            "jsonl",
+        ],
+        doc(
+            "A built-in data set, or of your own: a table (csv), arrays (npz), prompts with answers (jsonl). "
+            "newsgroups, reuters_r8 and jsonl are texts, for model.kind transformer.",
+            "digits",
+        ),
     ]
     path: Annotated[
         str | None,
-        doc("Folder (fashion_mnist) or file (csv, npz); relative to the config file.", "patients.csv"),
+        doc("Folder (fashion_mnist) or file (csv, npz, jsonl); relative to the config file.", "patients.csv"),
     ] = None
     label: Annotated[str | None, doc("Column (csv) or array (npz) of the labels.", "diagnosis")] = None
     client: Annotated[
@@ -72,12 +86,67 @@ class SampledCohort(Section):
 Participation = Annotated[AllParticipate | SampledCohort, Field(discriminator="kind")]
 
 
+class Lora(Section):
+    """LoRA adapters on a frozen language model, and which of their factors are averaged."""
+
+    method: Annotated[
+        Literal["ffa", "rolora", "fed_sb", "fedit"],
+        doc(
+            "ffa: A frozen, B averaged; rolora: B and A in turn; fed_sb: a core between frozen factors; "
+            "all three "
+            "average the products exactly. fedit: both averaged apart, a biased baseline.",
+            "ffa",
+        ),
+    ] = "ffa"
+    rank: Annotated[int, Field(ge=1, le=1024), doc("Inner width of an adapter.", 8)] = 8
+    alpha: Annotated[Count, doc("The product is scaled by alpha / rank.", 16)] = 16
+    targets: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]{1,128}$")], ...],
+        Field(strict=False, min_length=1, max_length=64),
+        doc("Name endings of the linear layers that get one.", ["q_proj", "v_proj"]),
+    ] = ("q_proj", "v_proj")
+
+
 class Model(Section):
     """The model that is trained. Your own torch module comes in through Python."""
 
     kind: Annotated[
-        Literal["linear", "mlp", "cnn"], doc("linear: softmax regression; mlp; cnn for images.", "linear")
+        Literal["linear", "mlp", "cnn", "transformer"],
+        doc("linear: softmax regression; mlp; cnn for images; transformer: a language model.", "linear"),
     ]
+    path: Annotated[
+        str | None,
+        Field(min_length=1, max_length=1024),
+        doc(
+            "Folder of the language model, hub id, package:NAME/FOLDER of an installed package, or "
+            "tiny-llama, a "
+            "random model for tests (transformer).",
+            "models/minilm",
+        ),
+    ] = None
+    gguf_file: Annotated[
+        str | None,
+        Field(pattern=r"^[A-Za-z0-9_.-]{1,256}$"),
+        doc("Name of a GGUF file in that folder; safetensors without it.", "model.Q4_1.gguf"),
+    ] = None
+    dtype: Annotated[
+        Literal["float32", "bfloat16"], doc("Of the frozen base; adapters are float32.", "float32")
+    ] = "float32"
+    max_tokens: Annotated[
+        int, Field(ge=2, le=8192), doc("Every text is cut or padded to it.", 128, "tokens")
+    ] = 128
+    pooling: Annotated[
+        Literal["model", "mean"],
+        doc(
+            "How a classifier reads a text: as the architecture does, or the mean of all positions, which "
+            "sentence "
+            "encoders are made for (transformer).",
+            "mean",
+        ),
+    ] = "model"
+    lora: Annotated[
+        Lora | None, doc("Adapters; without them the whole language model trains.", {"method": "ffa"})
+    ] = None
     hidden: Annotated[
         Widths, doc("Widths of the hidden layers (mlp; optional for cnn).", [100], "units")
     ] = ()
@@ -108,6 +177,15 @@ class Training(Section):
             "examples",
         ),
     ]
+    micro_batch: Annotated[
+        Count | None,
+        doc(
+            "Most examples in memory at a time: a step's gradients are summed over pieces, at no cost in "
+            "privacy.",
+            8,
+            "examples",
+        ),
+    ] = None
 
 
 class Promise(Section):

@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from securefl.errors import ConfigError, NotAvailable
+from securefl.training.lora import LATER, NEEDS_FACTORS
 
+REMOTE_CODE = "trust_remote_code"
 ATTACK_KEYS = ("adversary", "adversaries", "attack", "attacks", "attacker", "attackers", "byzantine")
 
+MISPLACED = {
+    "lora": "adapters are a key of the model; write {kind: transformer, path: ..., lora: {method: ffa}}",
+    "task": "the task follows from the data: classes of texts, or prompts with answers (data.kind jsonl)",
+}
+
 LATER_KEYS = {
-    "lora": "LoRA adapters of language models come with a later version; model.kind is linear, mlp or cnn",
-    "task": "tasks such as causal_lm come with a later version; this one trains classifiers (model, data)",
     "agent": "agents come with a later version",
     "audit": "audits are a command and no key of a run: `securefl audit CONFIG`",
     "personalization": "the key is spelled personalisation, `{kind: fine_tune, ...}` or `{kind: ditto, ...}`",
@@ -26,10 +31,7 @@ _FLOWER = "comes with a later version; use in_process, or processes on one machi
 
 LATER_VALUES: Mapping[str, Mapping[str, str]] = {
     "engine.kind": {"flower": _FLOWER, "ray": _FLOWER},
-    "model.kind": dict.fromkeys(
-        ("lora", "causal_lm", "transformer"),
-        "language models come with a later version; use linear, mlp or cnn",
-    ),
+    "model.lora.method": LATER,
 }
 
 _GAUSSIAN = (
@@ -42,6 +44,13 @@ _OWN_UPDATE = (
 )
 _STEP = "it is a step before a rule. Write `before: [{kind: clipping, norm: 0.5}]` under robust, and a rule"
 WRONG_VALUES: Mapping[str, Mapping[str, str]] = {
+    "model.kind": {
+        "lora": "adapters are a key of a language model; write {kind: transformer, path: ..., lora: "
+        "{method: ffa}}",
+        "causal_lm": f"{MISPLACED['task']}; use transformer",
+        "sequence_classification": f"{MISPLACED['task']}; use transformer",
+    },
+    "model.lora.method": NEEDS_FACTORS,
     "robust.rule": {"fltrust": _OWN_UPDATE, "monna": _OWN_UPDATE, "norm_clipping": _STEP, "clipping": _STEP},
     "server.optimizer.kind": {
         "momentum": "momentum is a key of sgd, not a kind; write {kind: sgd, momentum: 0.9}"
@@ -84,6 +93,14 @@ def check(tree: Mapping[str, object]) -> None:
                 "clients= of securefl.build_federated_averaging in Python or a threat model",
                 path,
             )
+        if path.rpartition(".")[2] == REMOTE_CODE:
+            raise ConfigError(
+                "expected no such key: code that comes with a model is never run, whatever it says; "
+                "remove it",
+                path,
+            )
+        if path in MISPLACED:
+            raise ConfigError(f"expected no such section, got {_short(value)}; {MISPLACED[path]}", path)
         if path in LATER_KEYS:
             raise NotAvailable(f"{path}: got {_short(value)}; {LATER_KEYS[path]}. Remove the key")
         if isinstance(value, str):

@@ -3,6 +3,9 @@
 Rules kept here:
 - Features are finite float32, labels are int64 class indices; anything else is a `DataError` that
   says where.
+- Texts are token ids, (n, positions) padded with `NONE`; float32 holds whole numbers below 2^24 exactly.
+  Where the answer of a text is to be learned, labels have a token per position, `NONE` wherever there is
+  nothing to learn: the prompt and the padding.
 - An array that already fits is kept, not copied: whoever builds `Examples` leaves it alone afterwards.
 - `source_hash` names the SOURCE before it was split or partitioned; it is what a privacy ledger
   charges, so that another split of the same data spends the same budget.
@@ -14,12 +17,18 @@ What this file does NOT do: read anything (one file per loader), split (`load`),
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from securefl.errors import DataError
+
+NONE = -1
+"""No token: padding, and a position whose token is not to be learned."""
+Task = Literal["classification", "sequence_classification", "causal_lm"]
+MOST_TOKENS = 1 << 24
+"""Token ids stay below it, so that float32 holds them exactly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +37,11 @@ class Examples:
 
     Shapes:
         features: (n, *shape), float32; anything numeric is converted.
-        labels: (n,), int64.
+        labels: (n,), int64; or (n, positions), the token to learn at each position of a text.
 
     Raises:
-        DataError: lengths differ, a feature is not finite, a label is negative or no integer.
+        DataError: lengths differ, a feature is not finite, a label is negative or no integer, or a text
+            has nothing to learn.
 
     Example:
         >>> three = Examples(np.eye(3), np.array([0, 1, 1]))
@@ -44,11 +54,16 @@ class Examples:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", _frozen_features(self.features))
-        object.__setattr__(self, "labels", _frozen_ids(self.labels, "labels"))
+        object.__setattr__(self, "labels", _frozen_labels(self.labels))
         if len(self.features) != len(self.labels):
             raise DataError(
                 f"expected one label per example, got {len(self.features)} examples and "
                 f"{len(self.labels)} labels; give arrays of one length"
+            )
+        if self.labels.ndim == 2 and self.labels.shape != self.features.shape:
+            raise DataError(
+                f"expected one label per position, {self.features.shape}, got {self.labels.shape}; pad "
+                f"both alike"
             )
 
     def __len__(self) -> int:
@@ -61,8 +76,9 @@ class Examples:
 
     @property
     def majority_share(self) -> float:
-        """Share of the most frequent class: what always answering it scores here; 0 without examples."""
-        return float(np.bincount(self.labels).max() / len(self)) if len(self) else 0.0
+        """Share of the most frequent label: what always answering it scores here; 0 without examples."""
+        labels = self.labels[self.labels != NONE]
+        return float(np.bincount(labels).max() / len(labels)) if len(labels) else 0.0
 
     def take(self, indices: NDArray[np.int64]) -> Examples:
         """The examples at `indices`, in that order; no index at all gives no examples.
@@ -77,7 +93,7 @@ class Dataset:
     """Training and test examples of one source, and which client each belongs to where it says so.
 
     Attributes:
-        classes: number of classes; labels run from 0 to classes - 1.
+        classes: number of classes; labels run from 0 to classes - 1. Of texts with answers, the vocabulary.
         source_hash: sha256 in hex of the source's content, whatever its path, split and partition.
         train_clients: index into `client_names` per training example, or None without a client column.
         test_clients: the same per test example.
@@ -86,9 +102,10 @@ class Dataset:
         feature_names: names of the columns after encoding; empty for images.
         description: one or two sentences on where the data comes from and what was done to it.
         caveats: what a guarantee on this data must say beside its epsilon, one sentence each.
+        vocabulary: number of token ids, where features are texts; 0 where they are numbers.
 
     Raises:
-        DataError: empty parts, shapes that differ, labels or client indices out of range.
+        DataError: empty parts, shapes that differ, labels, tokens or client indices out of range.
     """
 
     name: str
@@ -103,9 +120,11 @@ class Dataset:
     feature_names: tuple[str, ...] = ()
     description: str = ""
     caveats: tuple[str, ...] = ()
+    vocabulary: int = 0
 
     def __post_init__(self) -> None:
         self._check_parts()
+        self._check_tokens()
         self._check_clients()
         if len(self.source_hash) != 64 or not set(self.source_hash) <= set("0123456789abcdef"):
             raise DataError(
@@ -116,6 +135,13 @@ class Dataset:
     def shape(self) -> tuple[int, ...]:
         """The shape of one example's features."""
         return self.train.shape
+
+    @property
+    def task(self) -> Task:
+        """What there is to learn: the class of numbers, the class of a text, or the answer in it."""
+        if not self.vocabulary:
+            return "classification"
+        return "causal_lm" if self.train.labels.ndim == 2 else "sequence_classification"
 
     @classmethod
     def of_arrays(
@@ -146,10 +172,38 @@ class Dataset:
                 raise DataError(f"data {self.name!r}: the {part} part is empty; give more rows")
             top = int(examples.labels.max())
             if top >= self.classes:
-                row = int(np.argmax(examples.labels >= self.classes))
+                row = int(np.argwhere(examples.labels >= self.classes)[0][0])
                 raise DataError(
-                    f"data {self.name!r}: {part} row {row} has label {examples.labels[row]}; expected "
+                    f"data {self.name!r}: {part} row {row} has label {examples.labels[row].max()}; expected "
                     f"0 to {self.classes - 1}. Declare more classes or correct the label"
+                )
+
+    def _check_tokens(self) -> None:
+        if self.train.labels.ndim != self.test.labels.ndim or (
+            self.train.labels.ndim == 2 and self.classes != self.vocabulary
+        ):
+            raise DataError(
+                f"data {self.name!r}: expected labels per position in both parts, and as many classes as "
+                f"token "
+                f"ids, got {self.classes} classes of {self.vocabulary} ids; give both parts of one kind"
+            )
+        if not self.vocabulary:
+            return
+        if self.vocabulary >= MOST_TOKENS or len(self.shape) != 1:
+            raise DataError(
+                f"data {self.name!r}: expected texts as (examples, positions) of fewer than "
+                f"{MOST_TOKENS:,} ids, "
+                f"got positions {self.shape} and {self.vocabulary:,} ids"
+            )
+        for examples in (self.train, self.test):
+            ids = examples.features
+            whole = (ids >= NONE) & (ids < self.vocabulary) & (ids == np.floor(ids))
+            if not whole.all():
+                row = int(np.argwhere(~whole)[0][0])
+                raise DataError(
+                    f"data {self.name!r}: row {row} holds a token outside 0 to {self.vocabulary - 1}; "
+                    f"tokenise "
+                    "with the model's own tokenizer"
                 )
 
     def _check_clients(self) -> None:
@@ -176,7 +230,7 @@ class Dataset:
 
 
 def _of_pair(pair: tuple[NDArray[np.generic], NDArray[np.generic]]) -> Examples:
-    return Examples(_frozen_features(pair[0]), _frozen_ids(pair[1], "labels"))
+    return Examples(_frozen_features(pair[0]), _frozen_labels(pair[1]))
 
 
 def _trusted(features: NDArray[np.float32], labels: NDArray[np.int64]) -> Examples:
@@ -200,6 +254,21 @@ def _frozen_features(features: NDArray[np.generic]) -> NDArray[np.float32]:
         raise DataError(
             f"row {place[0]}, feature {', '.join(map(str, place[1:]))} is {array[place]}; expected a finite "
             "float32. Remove the row or impute the value"
+        )
+    return values
+
+
+def _frozen_labels(labels: NDArray[np.generic]) -> NDArray[np.int64]:
+    array = np.asarray(labels)
+    if array.ndim != 2 or array.dtype.kind not in "iu":
+        return _frozen_ids(array, "labels")
+    values = np.ascontiguousarray(array, dtype=np.int64)
+    if len(values) and (int(values.min()) < NONE or not (values != NONE).any(1).all()):
+        row = int(np.argmax((values < NONE).any(1) | (values == NONE).all(1)))
+        raise DataError(
+            f"row {row} of labels: expected at least one token to learn, and {NONE} elsewhere; remove the "
+            f"text or "
+            "keep more of it"
         )
     return values
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
+from securefl.data.answers import load_jsonl
 from securefl.data.arrays import load_npz
 from securefl.data.digits import load_digits
 from securefl.data.examples import Dataset
@@ -18,9 +19,12 @@ from securefl.data.heart import load_heart_disease
 from securefl.data.idx import load_fashion_mnist
 from securefl.data.mnist_5k import load_mnist_5k
 from securefl.data.tables import load_csv
+from securefl.data.texts import CORPORA, Tokenize, load_corpus
 from securefl.errors import DataError
 
-KINDS = ("digits", "fashion_mnist", "mnist_5k", "heart_disease", "csv", "npz")
+KINDS = ("digits", "fashion_mnist", "mnist_5k", "heart_disease", *CORPORA, "csv", "npz", "jsonl")
+TEXTS = (*CORPORA, "jsonl")
+"""Kinds that need a language model's tokenizer."""
 _OWN = ("csv", "npz")
 
 
@@ -32,16 +36,18 @@ def load(
     client: str | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
+    tokenize: Tokenize | None = None,
 ) -> Dataset:
     """Read, validate and split one data set.
 
     Args:
         kind: one of `KINDS`.
-        path: file (csv, npz) or folder (fashion_mnist, where None is the Debian package's).
+        path: file (csv, npz, jsonl) or folder (fashion_mnist, where None is the Debian package's).
         label: column or array of the labels (csv, npz).
         client: column or array of the clients (csv, npz), where there is one.
         test_fraction: part held out for testing; fashion_mnist keeps its own test part instead.
         seed: the public experiment seed; it decides the split only.
+        tokenize: the model's tokenizer, which texts (newsgroups, reuters_r8, jsonl) need.
 
     Example:
         >>> data = load("digits", test_fraction=0.2, seed=7)
@@ -58,6 +64,8 @@ def load(
             f"{kind!r}{f'; did you mean {near[0]}?' if near else ''}"
         )
     _check_settings(kind, path, label, client)
+    if kind in TEXTS:
+        return _load_texts(kind, path, test_fraction, seed, tokenize)
     if kind == "digits":
         return load_digits(test_fraction, seed)
     if kind == "mnist_5k":
@@ -73,10 +81,25 @@ def load(
     return read(Path(path), label, client, test_fraction, seed)
 
 
+def _load_texts(
+    kind: str, path: str | Path | None, test_fraction: float, seed: int, tokenize: Tokenize | None
+) -> Dataset:
+    if tokenize is None:
+        raise DataError(
+            f"data.kind: expected a language model for texts, got {kind!r} without one; use model.kind "
+            f"transformer"
+        )
+    if kind in CORPORA:
+        return load_corpus(kind, tokenize)
+    if path is None:
+        raise DataError(f"data.path: expected with kind {kind!r}, got nothing; name it")
+    return load_jsonl(Path(path), tokenize, test_fraction, seed)
+
+
 def _check_settings(kind: str, path: str | Path | None, label: str | None, client: str | None) -> None:
     if kind in _OWN:
         return
-    allowed = ("path",) if kind == "fashion_mnist" else ()
+    allowed = ("path",) if kind in ("fashion_mnist", "jsonl") else ()
     for key, value in (("path", path), ("label", label), ("client", client)):
         if value is not None and key not in allowed:
             raise DataError(f"data.{key}: expected nothing with kind {kind!r}, got {str(value)!r}; remove it")

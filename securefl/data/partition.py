@@ -57,6 +57,12 @@ def partition(dataset: Dataset, kind: str, clients: int, seed: int, alpha: float
         raise DataError(f"data.partition.kind: expected {', '.join(KINDS)}, got {kind!r}")
     if alpha is None or not (math.isfinite(alpha) and alpha > 0):
         raise DataError(f"data.partition.alpha: expected a number above 0, got {alpha}; 1.0 is moderate skew")
+    if dataset.train.labels.ndim == 2:
+        raise DataError(
+            "data.partition.kind: expected iid or column for texts with answers, which have no classes to "
+            "skew, got "
+            "'dirichlet'"
+        )
     return label_skew(dataset.train.labels, clients, alpha, random)
 
 

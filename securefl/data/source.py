@@ -100,6 +100,16 @@ def read_capped(path: Path, cap_bytes: int) -> bytearray:
         raise DataError(f"{str(path)!r}: expected a readable file, got {error}; correct it") from error
 
 
+def packaged_folder(package: str, inside: str) -> Path | None:
+    """The path of a folder in an installed package, which is not imported; None where there is none."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    folders = [Path(place) / inside for place in spec.submodule_search_locations or ()] if spec else []
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
 def packaged_file(package: str, inside: str, requirement: str) -> Path:
     """The path of a file that an installed package carries; the package is not imported.
 

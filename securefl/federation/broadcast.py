@@ -35,23 +35,26 @@ def first_broadcast(model: NDArray[np.float32], encoding: Encoding) -> bytes:
     return broadcast(model, None if noisy is None else noisy.clip_norm)
 
 
-def broadcast_bytes(encoding: Encoding) -> int:
-    """Length of what `broadcast` gives for a model of `encoding`."""
-    return encoding.dim * MODEL_DTYPE.itemsize + (0 if moving(encoding) is None else _CLIP.size)
+def broadcast_bytes(encoding: Encoding, parameters: int | None = None) -> int:
+    """Length of what `broadcast` gives. `parameters`: of the model, where an update has others."""
+    return (parameters or encoding.dim) * MODEL_DTYPE.itemsize + (
+        0 if moving(encoding) is None else _CLIP.size
+    )
 
 
-def received(data: bytes, encoding: Encoding) -> tuple[NDArray[np.float32], Encoding]:
-    """The model, and `encoding` with the clip of this round.
+def received(
+    data: bytes, encoding: Encoding, parameters: int | None = None
+) -> tuple[NDArray[np.float32], Encoding]:
+    """The model, and `encoding` with the clip of this round. `parameters` as for `broadcast_bytes`.
 
     Raises:
         DecodeError: another number of bytes than a model of this run has.
         PolicyError: a clip that no round of this run can have.
     """
-    if len(data) != broadcast_bytes(encoding):
-        raise DecodeError(
-            f"expected a model of {broadcast_bytes(encoding)} bytes, got {len(data)}; nothing was trained"
-        )
-    model, noisy = np.frombuffer(data, dtype=MODEL_DTYPE, count=encoding.dim), moving(encoding)
+    expected = broadcast_bytes(encoding, parameters)
+    if len(data) != expected:
+        raise DecodeError(f"expected a model of {expected} bytes, got {len(data)}; nothing was trained")
+    model, noisy = np.frombuffer(data, dtype=MODEL_DTYPE, count=parameters or encoding.dim), moving(encoding)
     if noisy is None or noisy.adaptive is None:
         return model, encoding
     (clip,) = _CLIP.unpack(data[-_CLIP.size :])

@@ -36,9 +36,9 @@ class Trainer(Protocol):
     """Learning on one machine, as a round needs it."""
 
     def train(
-        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
+        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream, round: int = 1
     ) -> NDArray[np.float64]:
-        """The local update for the flat model `vector`. Shapes: (dim,) -> (dim,)."""
+        """The local update for the flat model `vector`, as it travels in `round`."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class LocalUpdate:
         weight: integer weight, between 1 and the encoding's cap.
         randomness: where sampling, noise and rounding come from.
         stopwatch: collects the seconds of training and encoding.
+        parameters: of the model, where they are others than an update's coordinates: where they take turns.
     """
 
     client: int
@@ -62,6 +63,7 @@ class LocalUpdate:
     weight: int
     randomness: Randomness
     stopwatch: Stopwatch
+    parameters: int | None = None
 
     def __call__(self, model: bytes, round: int) -> Words:
         """Ring words of this client's clipped update. Shapes: (encoding.length,).
@@ -70,7 +72,7 @@ class LocalUpdate:
             DecodeError, PolicyError: not a model of this run, or a clip that it cannot have.
             DataError: training failed, where no noise covers that.
         """
-        vector, encoding = received(model, self.encoding)
+        vector, encoding = received(model, self.encoding, self.parameters)
         with self.stopwatch.measure("training"):
             update = self._sent(vector, round)
         with self.stopwatch.measure("encoding"):
@@ -81,7 +83,7 @@ class LocalUpdate:
         """The local update before clip and encoding: already noised under example-level DP."""
         sampling = self.randomness.stream("sampling", self.client, round)
         noise = self.randomness.stream("noise", self.client, round)
-        return self.trainer.train(vector, self.examples, sampling, noise)
+        return self.trainer.train(vector, self.examples, sampling, noise, round)
 
     def _sent(self, vector: NDArray[np.float32], round: int) -> NDArray[np.float64]:
         try:

@@ -43,6 +43,7 @@ class PersonalTrainer(Protocol):
         examples: Examples,
         sampling: Stream,
         noise: Stream,
+        round: int = 1,
         anchor: Vector | None = None,
     ) -> NDArray[np.float64]:
         """The local update of `vector`, pulled to `anchor`. Shapes: (dim,) -> (dim,)."""
@@ -123,7 +124,7 @@ class WithPersonal:
         """The contribution's ring words; the personal model has followed."""
         words = self.contribution(model, round)
         with self.stopwatch.measure("personal"):
-            shared, _ = received(model, self.contribution.encoding)
+            shared, _ = received(model, self.contribution.encoding, self.contribution.parameters)
             self.personal.follow(shared, round)
         return words
 

@@ -50,6 +50,8 @@ class RoundRecord:
         simulation_only: what only a simulation can know.
         clip: clip of this round, where it moves; public.
         within: part of the updates within it, as noisy sums of bits tell; None when abandoned.
+        cross_term: how far averaging adapters' factors apart is from averaging their products, where the
+            server sees single updates; None elsewhere.
     """
 
     round: int
@@ -67,6 +69,7 @@ class RoundRecord:
     simulation_only: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     clip: float | None = None
     within: float | None = None
+    cross_term: float | None = None
 
 
 def as_json(record: RoundRecord) -> dict[str, object]:

@@ -68,13 +68,14 @@ class Grouping:
     epoch_rounds: int
 
 
-def rehearse(encoding: Encoding, grouping: Grouping, cohort: int) -> Traffic:
+def rehearse(encoding: Encoding, grouping: Grouping, cohort: int, parameters: int | None = None) -> Traffic:
     """Plays one group of the protocol and counts.
 
     Args:
         encoding: the ring of the vectors; a short stand-in vector is sent and the difference added.
         grouping: the group; a masked one above 96 members is played with 96, for a large one takes minutes.
         cohort: clients in the draw of groups; its evidence goes to everybody in every round.
+        parameters: of the model, which goes down whole; as many as a vector has if None.
     """
     members = min(grouping.members, _LARGEST) if grouping.masking else grouping.members
     colluding = grouping.colluding * members // grouping.members
@@ -93,7 +94,7 @@ def rehearse(encoding: Encoding, grouping: Grouping, cohort: int) -> Traffic:
         up=max(outcome.bytes_up.values()) + encoding.wire_bytes - short.wire_bytes + envelope,
         down=max(outcome.bytes_down.values())
         + envelope
-        + broadcast_bytes(encoding)
+        + broadcast_bytes(encoding, parameters)
         + _evidence_bytes(drawers, short, roster, cohort),
         vector=encoding.wire_bytes,
         measured_members=members,

@@ -46,6 +46,8 @@ from securefl.secagg import (
     aggregate,
     draw_groups,
 )
+from securefl.training.cross_term import CrossTerm
+from securefl.training.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ class Setting:
         survivors_min: fewest members of a group's sum, however small the group was drawn.
         before: steps before the rule, by name.
         noise: what a trusted server adds to every sum; None where clients add it, or nobody.
+        turns: which coordinates travel in which round; None for all in every one.
+        cross_term: measures what is lost where adapters' factors are averaged apart and single updates are
+        seen.
     """
 
     task: bytes
@@ -105,6 +110,8 @@ class Setting:
     survivors_min: int = 1
     before: tuple[Before, ...] = ()
     noise: CentralNoise | None = None
+    turns: Turns | None = None
+    cross_term: CrossTerm | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +177,9 @@ def play(
         return after, _record(setting, state, talk, groups, None, str(reason), stopwatch)
     groups = _group_records(setting, state, outcomes, rows)
     record = _record(setting, state, talk, groups, combined, None, stopwatch)
+    if setting.cross_term is not None:
+        error = setting.cross_term(state.model, np.stack([row.mean for row in rows if not row.lied]))
+        record = replace(record, cross_term=error)
     return replace(after, early={} if ahead is None else ahead.keys), replace(record, within=_within(rows))
 
 
@@ -181,6 +191,18 @@ def advance(setting: Setting, state: State, outcomes: tuple[GroupOutcome, ...]) 
     """
     rows = [row for outcome in outcomes if (row := _row(setting, state, outcome)) is not None]
     return _moved(setting, state, rows, _combined(setting, state, rows))
+
+
+def _stepped(setting: Setting, state: State, update: NDArray[np.float64]) -> tuple[Moments, Vector]:
+    """The optimiser's step, on the coordinates whose turn it is alone: the others and their moments stay."""
+    if setting.turns is None:
+        return step(setting.optimizer, state.moments, state.model, update)
+    places = setting.turns.of(state.round + 1)
+    before = Moments(state.moments.first[places], state.moments.second[places])
+    moments, part = step(setting.optimizer, before, state.model[places], update[: len(places)])
+    model, first, second = state.model.copy(), state.moments.first.copy(), state.moments.second.copy()
+    model[places], first[places], second[places] = part, moments.first, moments.second
+    return Moments(first, second), model
 
 
 def cohort(setting: Setting, epoch: int) -> tuple[int, ...]:
@@ -304,7 +326,7 @@ def _norm_bound(setting: Setting, state: State) -> float | None:
 
 def _moved(setting: Setting, state: State, rows: list[_Row], combined: Combined) -> State:
     """The state after a round that was done."""
-    moments, model = step(setting.optimizer, state.moments, state.model, combined.vector)
+    moments, model = _stepped(setting, state, combined.vector)
     encoding, clip, within = moving(setting.encoding), state.clip, _within(rows)
     if encoding is not None and encoding.adaptive is not None and clip is not None and within is not None:
         clip = encoding.adaptive.after(clip, within)

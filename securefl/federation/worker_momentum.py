@@ -43,10 +43,10 @@ class WorkerMomentum:
     _memory: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def train(
-        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
+        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream, round: int = 1
     ) -> NDArray[np.float64]:
         """The remembered average after this round's update. Shapes: (dim,) -> (dim,)."""
-        update = self.trainer.train(vector, examples, sampling, noise)
+        update = self.trainer.train(vector, examples, sampling, noise, round)
         if self._memory is None:
             self._memory = np.zeros(update.size)
         self._memory = self.beta * self._memory + (1.0 - self.beta) * update

@@ -224,7 +224,8 @@ def _percent(chance: float) -> str:
 def _cost_lines(terms: Terms) -> list[str]:
     traffic, encoding = terms.traffic, terms.encoding
     return [
-        f"{terms.dim:,} parameters of {encoding.bits} bits in a ring of {encoding.ring_bits} bits; "
+        _travelling(terms)
+        + f" of {encoding.bits} bits in a ring of {encoding.ring_bits} bits; "
         + (
             "honest sums with their noise overflow it with probability at most 2^-40 per round."
             if terms.config.privacy.unit == "client"
@@ -234,6 +235,16 @@ def _cost_lines(terms: Terms) -> list[str]:
         f"receives {traffic.down:,}; the draw of groups comes on top, once per epoch."
         + ("" if traffic.measured_members == terms.config.largest_group else _OTHER_SIZE.format(traffic)),
     ]
+
+
+def _travelling(terms: Terms) -> str:
+    if terms.turns is None:
+        return f"{terms.dim:,} parameters"
+    return (
+        f"{terms.dim:,} parameters, which take turns: {terms.encoding.dim:,} travel in a round, padded to "
+        f"one "
+        "length,"
+    )
 
 
 def _limits(terms: Terms) -> list[str]:
@@ -246,6 +257,16 @@ def _limits(terms: Terms) -> list[str]:
         "examples held out, exactly: no guarantee covers it.",
         "All clients are simulated on one machine here, by an operator who could read their data and keys.",
     ]
+    if terms.dataset.vocabulary:
+        lines.append(
+            "The base model is not covered: what it learned before is in it. An example is one text: whoever "
+            "wrote several of them is protected less, unless the unit is the client."
+        )
+    if terms.config.model.lora is not None and terms.config.model.lora.method == "fedit":
+        lines.append(
+            "fedit averages the factors of adapters apart: the result is not the average of the clients' "
+            "adapters."
+        )
     if terms.config.simulation.client_curves:
         lines.append(
             "The curves per client are exact scores on training data, for the operator of a simulation only: "

@@ -132,7 +132,7 @@ def _price(terms: Terms, event: DistributedDiscreteGaussian) -> str:
     moves = "" if adaptive_clip(terms) is None else " at the first clip, and in proportion at others"
     return (
         f"Price: the mean of a full group of {members} carries noise of {deviation:.3g} on every coordinate, "
-        f"L2 norm about {deviation * sqrt(terms.dim):.3g}, beside updates of norm at most "
+        f"L2 norm about {deviation * sqrt(terms.encoding.dim):.3g}, beside updates of norm at most "
         f"{terms.encoding.clip_norm:g}{moves}.{small if config.groups > 1 else ''}"
     )
 

@@ -4,7 +4,8 @@ Rules kept here:
 - The guarantee card prints these numbers and `securefl.build` builds the run from the same ones.
 - A combination that breaks a guarantee on this data is refused here, before anything is written.
 
-What this file does NOT do: import torch. `securefl check` answers at once.
+What this file does NOT do: import torch, so that `securefl check` answers at once; a language model alone
+needs it to count its adapters.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from securefl.config import Config
 from securefl.config.learning import ClientPrivacy
 from securefl.data import Dataset, partition
+from securefl.data.examples import Task
 from securefl.data.partition import Parts
 from securefl.data.split import held_out as split_off
 from securefl.encoding import Encoding, FixedPoint
@@ -26,7 +28,9 @@ from securefl.privacy.accountant import epsilon, noise_multiplier_for
 from securefl.privacy.events import Event, SampledGaussian
 from securefl.privacy.ledger import Ledger
 from securefl.robust import OwnRule, rows_needed
+from securefl.training.lora import LoraSpec, TransformerSpec, place_of
 from securefl.training.shapes import ModelSpec, parameter_count
+from securefl.training.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,13 @@ class Terms:
         dataset: the loaded data.
         shares: per client, the indices of the examples that it trains on.
         held_out: per client, those that it compares models on; empty without personalisation.
-        dim: parameters of the model.
+        dim: parameters that train.
         encoding: how updates become ring words.
         budget: the privacy budget; None without differential privacy.
         weights: integer weight per client.
         traffic: bytes per client and round, measured by playing one group of the real protocol.
         own_rule: the caller's own rule in place of the config's; None for the config's.
+        turns: which parameters travel in which round; None for all of them in every one.
     """
 
     config: Config
@@ -79,6 +84,7 @@ class Terms:
     weights: dict[int, int]
     traffic: Traffic
     own_rule: OwnRule | None = None
+    turns: Turns | None = None
 
     @property
     def gradient_noise(self) -> float | None:
@@ -111,12 +117,14 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
     given = partition(dataset, split.kind, config.clients, config.seed, alpha=split.alpha)
     shares, held_out = _apart(config, dataset, given)
     weights = client_weights(config, shares)
+    turns = None
     if dim is None:
-        dim = parameter_count(model_spec(config), dataset.shape, dataset.classes)
+        dim, turns = _layout(config, dataset)
+    length = dim if turns is None else turns.length
     encoding, budget = (
-        _client_level(config, config.privacy, dim)
+        _client_level(config, config.privacy, length)
         if config.privacy.unit == "client"
-        else (_encoding(config, weights, dim), _budget(config, dataset))
+        else (_encoding(config, weights, length), _budget(config, dataset))
     )
     if budget is not None:
         _refuse_over_cap(config, dataset, budget, run)
@@ -133,8 +141,9 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
             epoch_rounds=secagg.epoch_rounds,
         ),
         config.cohort_size,
+        dim,
     )
-    return Terms(config, dataset, shares, held_out, dim, encoding, budget, weights, traffic)
+    return Terms(config, dataset, shares, held_out, dim, encoding, budget, weights, traffic, turns=turns)
 
 
 def with_rule(terms: Terms, rule: OwnRule) -> Terms:
@@ -154,9 +163,15 @@ def with_rule(terms: Terms, rule: OwnRule) -> Terms:
     return replace(terms, own_rule=rule)
 
 
-def model_spec(config: Config) -> ModelSpec:
-    """The model section as the training layer reads it."""
+def model_spec(config: Config, task: Task) -> ModelSpec | TransformerSpec:
+    """The model section as the training layer reads it, for what the data give to learn."""
     model = config.model
+    if model.kind == "transformer":
+        lora = model.lora
+        adapters = None if lora is None else LoraSpec(lora.method, lora.rank, lora.alpha, tuple(lora.targets))
+        return TransformerSpec(
+            place_of(str(model.path)), model.gguf_file, model.dtype, adapters, task, model.pooling
+        )
     return ModelSpec(model.kind, tuple(model.hidden), tuple(model.channels))
 
 
@@ -178,6 +193,16 @@ def _apart(config: Config, dataset: Dataset, given: Parts) -> tuple[Parts, Parts
         tuple(share[train] for share, (train, _) in zip(given, parts, strict=True)),
         tuple(share[kept] for share, (_, kept) in zip(given, parts, strict=True)),
     )
+
+
+def _layout(config: Config, dataset: Dataset) -> tuple[int, Turns | None]:
+    """Parameters that train, and who trains when."""
+    spec = model_spec(config, dataset.task)
+    if isinstance(spec, ModelSpec):
+        return parameter_count(spec, dataset.shape, dataset.classes), None
+    from securefl.training import layout
+
+    return layout(spec, dataset.classes)
 
 
 def client_weights(config: Config, shares: Parts) -> dict[int, int]:

@@ -20,8 +20,10 @@ import torch
 from opacus.validators import ModuleValidator
 from torch import Tensor, nn
 
+from securefl.data.examples import NONE
 from securefl.errors import ConfigError
 from securefl.training.flat import trainable
+from securefl.training.tasks import CLASSIFICATION, Task
 
 _SAME_OUTPUT = 1e-5
 
@@ -52,9 +54,16 @@ def check_module(module: nn.Module) -> None:
 
 
 def _check_types(module: nn.Module) -> None:
-    """Examples, weights and updates are float32; another type would fail inside a layer, or lose bits."""
+    """Examples, trained weights and updates are float32; another type would fail in a layer, or lose bits.
+
+    A frozen base beneath adapters may have bfloat16, for nothing is added to it.
+    """
+    adapters = any("lora_" in name for name, _ in trainable(module))
     for name, value in (*module.named_parameters(), *module.named_buffers()):
-        if value.is_floating_point() and value.dtype != torch.float32:
+        allowed = (
+            (torch.float32, torch.bfloat16) if adapters and not value.requires_grad else (torch.float32,)
+        )
+        if value.is_floating_point() and value.dtype not in allowed:
             raise ConfigError(
                 f"expected float32 weights, got {value.dtype} in {name!r}; call `.float()` on the module",
                 "model",
@@ -81,34 +90,73 @@ def _check_adapters(module: nn.Module) -> None:
             )
 
 
-def check_examples_apart(module: nn.Module, input_shape: Sequence[int], classes: int | None = None) -> None:
-    """Probes the forward pass in training mode: one example's logits must not depend on its neighbour.
+def check_examples_apart(
+    module: nn.Module,
+    input_shape: Sequence[int],
+    classes: int | None = None,
+    task: Task = CLASSIFICATION,
+    vocabulary: int = 2,
+) -> None:
+    """Probes forward pass and loss in training mode: neither of one example may depend on its neighbour.
 
-    Assumes: the probe, uniform on [0, 1), reaches the mixing.
+    Assumes: the probe reaches the mixing: features uniform on [0, 1), or tokens, the neighbour's text and
+    answer of other lengths than the subject's.
 
     Raises:
         ConfigError: with path `model`, also if the module does not accept the shape or, where they are
             given, has another number of classes.
     """
     device = trainable(module)[0][1].device
-    seeded = torch.Generator().manual_seed(0)
-    subject, one, other = torch.rand((3, *input_shape), generator=seeded).to(device)
+    features, labels = (each.to(device) for each in _probe(input_shape, task, vocabulary))
     try:
-        first, second = (_logits(module, torch.stack([subject, peer])) for peer in (one, other))
+        first, second = (_logits(module, features[[0, peer]]) for peer in (1, 2))
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         message = f"the model does not accept examples of shape {tuple(input_shape)}: {error}"
         raise ConfigError(message, "model") from error
-    if first.ndim != 2 or len(first) != 2:
-        got = tuple(first.shape)
-        raise ConfigError(f"expected logits of shape (n, classes), got {got} for n = 2", "model")
-    if classes is not None and first.shape[1] != classes:
+    wanted = (2, *labels.shape[1:])
+    if first.shape[:-1] != wanted:
+        got, axes = tuple(first.shape), "n, positions, tokens" if task.answers else "n, classes"
+        raise ConfigError(f"expected logits of shape ({axes}), got {got} for n = 2", "model")
+    # A language model may have more logits than its tokenizer has tokens.
+    fits = classes is None or first.shape[-1] == classes or (task.answers and first.shape[-1] > classes)
+    if not fits:
         raise ConfigError(
-            f"expected one logit for each of the data's {classes} classes, got {first.shape[1]}; change the "
+            f"expected one logit for each of the data's {classes} classes, got {first.shape[-1]}; change the "
             "last layer",
             "model",
         )
+    _check_losses_apart(task, first, labels)
     if not torch.allclose(first[0], second[0], atol=_SAME_OUTPUT, rtol=_SAME_OUTPUT):
         raise ConfigError("the output for one example depends on the others in its batch; no DP-SGD", "model")
+
+
+def _check_losses_apart(task: Task, logits: Tensor, labels: Tensor) -> None:
+    """The same logits, and another neighbour's labels: a mean over the batch's tokens shows here."""
+    one, other = (task.losses(logits, labels[[0, peer]]) for peer in (1, 2))
+    if one.shape != (2,) or other.shape != (2,):
+        raise ConfigError(f"expected one loss per example, got shape {tuple(one.shape)} for n = 2", "model")
+    if not torch.allclose(one[0], other[0], atol=_SAME_OUTPUT, rtol=_SAME_OUTPUT):
+        raise ConfigError(
+            "the loss of one example depends on the others in its batch; take the mean over an example's own "
+            "tokens, not over the batch's",
+            "model",
+        )
+
+
+def _probe(input_shape: Sequence[int], task: Task, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """A subject and two neighbours, features and labels."""
+    seeded = torch.Generator().manual_seed(0)
+    if not task.texts:
+        return torch.rand((3, *input_shape), generator=seeded), torch.zeros(3, dtype=torch.int64)
+    tokens = torch.randint(0, max(vocabulary, 2), (3, *input_shape), generator=seeded)
+    positions = tokens.shape[1]
+    lengths = (positions, positions, max(1, positions // 2))
+    for row, length in enumerate(lengths):
+        tokens[row, length:] = NONE
+    labels = torch.full_like(tokens, NONE)
+    for row, start in enumerate((positions // 2, 1, max(0, lengths[2] - 1))):
+        labels[row, start : lengths[row]] = tokens[row, start : lengths[row]]
+    return tokens.float(), labels if task.answers else torch.zeros(3, dtype=torch.int64)
 
 
 def _logits(module: nn.Module, features: Tensor) -> Tensor:

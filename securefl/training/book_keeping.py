@@ -4,6 +4,7 @@ Rules kept here:
 - What is summed is what was measured: an example's gradient is made of what its layers saw, and so is its
   norm. A use of a parameter outside its layer's `forward` is in neither, so the clip holds all the same.
 - A layer may be called several times in one pass; a parameter belongs to one layer.
+- Which layers train may change between passes, among those that could at the start: adapters take turns.
 - What would make the books wrong is refused with the layer's name: an output or input that was changed in
   place, a first dimension that is not the example's, a layer that was not called.
 
@@ -27,9 +28,7 @@ from torch import Tensor, nn
 from securefl.errors import ConfigError
 from securefl.training.flat import trainable
 from securefl.training.positions import Norms, Positions, bias_gradients, weight_norms, weighted_weight
-
-Losses = Callable[[nn.Module, Tensor, Tensor], Tensor]
-"""(module, features, labels) -> one loss per example."""
+from securefl.training.tasks import Losses
 
 _MARGIN = 1e-6
 """Added to a norm before dividing by it, as Opacus does."""
@@ -48,9 +47,9 @@ def book_keeping(module: nn.Module, clip_norm: float, losses: Losses) -> Callabl
     Assumes: `keeps_books(module)`.
     """
     books = _Books(module)
-    places = _places(module)
 
     def sum_of(features: Tensor, labels: Tensor) -> Tensor:
+        places = _places(module)
         total = torch.zeros(sum(each.numel() for _, each in trainable(module)), device=features.device)
         while len(labels):
             seen = books.read(partial(losses, module, features, labels), len(labels))
@@ -96,7 +95,7 @@ class _Books:
 
     def read(self, losses: Callable[[], Tensor], examples: int) -> list[Positions]:
         """What each layer saw while `losses` was computed, and what comes back to it from their sum."""
-        self._pages = {name: _Page() for name in self._layers}
+        self._pages = {name: _Page() for name, layer in self._layers.items() if _own(layer)}
         try:
             total, pages = losses().sum(), self._pages
         finally:
@@ -110,7 +109,7 @@ class _Books:
 
     def _writer(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def write(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if self._pages is not None:
+            if self._pages is not None and name in self._pages:
                 page = self._pages[name]
                 page.inputs.append(inputs[0].detach())
                 page.outputs.append(output)

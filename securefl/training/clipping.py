@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from securefl.errors import ConfigError
 from securefl.training.book_keeping import book_keeping, keeps_books, refuse_idle
 from securefl.training.flat import trainable
+from securefl.training.tasks import CLASSIFICATION, Losses
 
 ClippedSum = Callable[[Tensor, Tensor], Tensor]
 """(features, labels) -> flat sum of clipped gradients, float32. Shapes: (n, ...), (n,) -> (dim,)."""
@@ -35,16 +36,31 @@ CHUNK_VALUES = 1 << 22
 """Per-example gradient values held at a time (16 MiB as float32), whatever the batch."""
 
 
-def clipped_sum(module: nn.Module, clip_norm: float) -> ClippedSum:
+def clipped_sum(module: nn.Module, clip_norm: float, losses: Losses = CLASSIFICATION.of) -> ClippedSum:
     """The faster way that is certain for this module. Takes the module over: hooks stay on it for good.
 
     Raises:
         ConfigError: Opacus has no per-example gradients for the module.
     """
-    return ghost(module, clip_norm) if keeps_books(module) else materialised(module, clip_norm)
+    way = ghost if keeps_books(module) else materialised
+    return way(module, clip_norm, losses)
 
 
-def materialised(module: nn.Module, clip_norm: float) -> ClippedSum:
+def in_pieces(clipped: ClippedSum, most: int | None) -> ClippedSum:
+    """The same sum, over at most so many examples at a time: a clip is of one example, so pieces add up."""
+    if most is None:
+        return clipped
+
+    def sum_of(features: Tensor, labels: Tensor) -> Tensor:
+        total = clipped(features[:most], labels[:most])
+        for start in range(most, len(labels), most):
+            total += clipped(features[start : start + most], labels[start : start + most])
+        return total
+
+    return sum_of
+
+
+def materialised(module: nn.Module, clip_norm: float, losses: Losses = CLASSIFICATION.of) -> ClippedSum:
     """Clips by holding each example's gradient, some at a time."""
     model = _hooked(module)
     names, parameters = zip(*trainable(module), strict=True)
@@ -63,7 +79,7 @@ def materialised(module: nn.Module, clip_norm: float) -> ClippedSum:
         for start in range(0, len(labels), chunk):
             piece = slice(start, start + chunk)
             optimizer.zero_grad(set_to_none=True)
-            _losses(model, features[piece], labels[piece]).sum().backward()  # type: ignore[no-untyped-call]
+            losses(model, features[piece], labels[piece]).sum().backward()  # type: ignore[no-untyped-call]
             _zero_broken_examples(names, parameters)
             optimizer.clip_and_accumulate()
             total += _flat([parameter.summed_grad for parameter in parameters])
@@ -73,9 +89,9 @@ def materialised(module: nn.Module, clip_norm: float) -> ClippedSum:
     return sum_of
 
 
-def ghost(module: nn.Module, clip_norm: float) -> ClippedSum:
+def ghost(module: nn.Module, clip_norm: float, losses: Losses = CLASSIFICATION.of) -> ClippedSum:
     """Clips by norms that need no gradients per example, and sums in the same backward pass."""
-    return book_keeping(module, clip_norm, _losses)
+    return book_keeping(module, clip_norm, losses)
 
 
 def _zero_broken_examples(names: Sequence[str], parameters: Sequence[nn.Parameter]) -> None:
@@ -91,10 +107,6 @@ def _zero_broken_examples(names: Sequence[str], parameters: Sequence[nn.Paramete
     if broken.any():
         for sample in samples:
             sample[broken] = 0.0
-
-
-def _losses(model: nn.Module, features: Tensor, labels: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(model(features), labels, reduction="none")
 
 
 def _hooked(module: nn.Module) -> GradSampleModule:

@@ -5,8 +5,9 @@ Rules kept here:
 - Private or not, the gradient sum is divided by the declared `expected_batch`.
 - FedProx is added after the noise. It depends on weights that are already private, so it costs nothing.
 - Nothing of one client outlives its call: weights, momentum and gradients start afresh.
+- Copies of a module share what is frozen in it, so that a process holds one base model.
 - A private call in which a trainable parameter stays exactly where it was is an error, and so is one
-  in which a frozen parameter is written.
+  in which a frozen parameter is written. Whose turn it is not counts as frozen.
 
 What this file does NOT do: clip the update for the masked sum (`securefl.encoding`), charge the
 ledger (`securefl.federation`), or choose torch's number of threads (`limit_threads` is for callers).
@@ -30,14 +31,17 @@ from securefl.data.examples import Examples
 from securefl.errors import ConfigError, PrivacyError
 from securefl.privacy.noise import poisson_sample
 from securefl.training.admission import check_examples_apart, check_module
-from securefl.training.clipping import clipped_sum
+from securefl.training.book_keeping import keeps_books
+from securefl.training.clipping import clipped_sum, in_pieces
 from securefl.training.dp_sgd import PrivateGradient
 from securefl.training.flat import get_vector, set_vector, trainable
 from securefl.training.settings import LocalSettings
+from securefl.training.tasks import CLASSIFICATION, Task
+from securefl.training.turns import Turns
 
 __all__ = ["Learner", "LocalSettings", "Scores", "limit_threads"]
-
 EVALUATION_BATCH = 2048
+"""Examples that are scored at a time, or tokens."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Scores:
     """How a model does on a set of examples.
 
     Attributes:
-        accuracy: share of examples whose largest logit is at the label.
+        accuracy: share of examples whose largest logit is at the label; of answers, the mean of their shares.
         loss: mean cross-entropy, in nats.
         examples: number of examples.
     """
@@ -62,28 +66,44 @@ class Learner:
         module: copied, so the caller's module stays as it is.
         settings: public, the same for every client.
         device: `cpu`, `cuda` or `cuda:N`.
+        task: what there is to learn.
+        turns: which parameters train in which round; None for all in every one.
 
     Raises:
         ConfigError: a module that mixes examples, or that Opacus has no per-example gradients for, or
             a device that this machine lacks.
     """
 
-    def __init__(self, module: nn.Module, settings: LocalSettings, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        settings: LocalSettings,
+        device: str = "cpu",
+        task: Task = CLASSIFICATION,
+        turns: Turns | None = None,
+    ) -> None:
         self._settings = settings
         self._device = _usable(device)
-        self._pristine = copy.deepcopy(module).to("cpu")
-        self._module = copy.deepcopy(module).to(self._device).train()
+        self._task = task
+        self._turns = turns
+        self._pristine = _copied(module)
+        self._module = _copied(module, self._device).train()
         check_module(self._module)
         self._private: PrivateGradient | None = None
         if settings.clip_norm is not None and settings.noise_multiplier is not None:
-            clipped = clipped_sum(self._module, settings.clip_norm)
+            if turns is not None and not keeps_books(self._module):
+                raise ConfigError("expected adapters of linear layers alone where they take turns", "model")
+            clipped = clipped_sum(self._module, settings.clip_norm, task.of)
+            clipped = in_pieces(clipped, settings.micro_batch)
             self._private = PrivateGradient(clipped, settings.clip_norm, settings.noise_multiplier)
+        self._drawn: list[bool] = []
+        self._parameters = trainable(self._module)
         self._probed: set[tuple[int, ...]] = set()
         self.dim = len(get_vector(self._pristine))
 
-    def require(self, input_shape: tuple[int, ...], classes: int) -> None:
+    def require(self, input_shape: tuple[int, ...], classes: int, vocabulary: int = 2) -> None:
         """Raises ConfigError if the module does not map such examples to that many logits, each by itself."""
-        check_examples_apart(self._module, input_shape, classes)
+        check_examples_apart(self._module, input_shape, classes, self._task, vocabulary)
         self._probed.add(input_shape)
 
     def train(
@@ -92,16 +112,20 @@ class Learner:
         examples: Examples,
         sampling: Stream,
         noise: Stream,
+        round: int = 1,
         anchor: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float64]:
-        """The change of the weights after `settings.steps` local steps. Shapes: (dim,) -> (dim,).
+        """The change of the weights after `settings.steps` local steps, as it travels.
+
+        Shapes: (dim,) -> (dim,), or (turns.length,) where parameters take turns.
 
         Args:
             vector: where the steps begin.
             examples: this client's own.
             sampling: the stream that draws the batches.
             noise: the stream of the noise, if there is any.
-            anchor: what the proximal term pulls to; `vector` if None.
+            round: whose turn it is, where parameters take turns.
+            anchor: what the proximal term pulls to; `vector` if None. Nothing takes turns then.
 
         Guarantee: under private settings the result is `steps` Poisson-sampled Gaussian releases
         about `examples` and post-processing of them.
@@ -112,6 +136,31 @@ class Learner:
         """
         set_vector(self._module, vector)
         self._probe(examples.features.shape[1:])
+        if self._turns is None:
+            return self._trained(vector, examples, sampling, noise, anchor)
+        places = self._turns.of(round)
+        try:
+            self._take_turn(places)
+            update = self._trained(np.ascontiguousarray(vector[places]), examples, sampling, noise)
+        finally:
+            self._take_turn(None)
+        return self._turns.padded(update)
+
+    def _take_turn(self, places: NDArray[np.int64] | None) -> None:
+        """Lets the parameters at these coordinates train and no other; None for all."""
+        offset = 0
+        for _, parameter in self._parameters:
+            parameter.requires_grad_(places is None or bool(np.isin(offset, places)))
+            offset += parameter.numel()
+
+    def _trained(
+        self,
+        vector: NDArray[np.float32],
+        examples: Examples,
+        sampling: Stream,
+        noise: Stream,
+        anchor: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float64]:
         frozen = [each for each in self._module.parameters() if not each.requires_grad]
         versions = [each._version for each in frozen]
         with torch.random.fork_rng(devices=self._cuda_devices()), warnings.catch_warnings():
@@ -120,6 +169,10 @@ class Learner:
             # For dropout only; noise and Poisson draws never come from torch.
             self._seed(int.from_bytes(sampling.take(7), "big"))
             update = self._walk(vector, examples, sampling, noise, anchor)
+        if frozen and self._private is None and any(self._drawn) and not update.any():
+            raise PrivacyError(
+                "no trained parameter moved, although there were examples; the adapter is idle"
+            )
         if [each._version for each in frozen] != versions:
             raise PrivacyError("a frozen parameter was written during training; freeze it or train it")
         if self._private is not None:
@@ -129,7 +182,7 @@ class Learner:
     def evaluate(self, vector: NDArray[np.float32], examples: Examples) -> Scores:
         """Scores of the flat model `vector`. Exact, so not private about `examples`."""
         set_vector(self._module, vector)
-        scores = score(self._module, examples)
+        scores = score(self._module, examples, self._task)
         self._module.train()
         return scores
 
@@ -139,15 +192,16 @@ class Learner:
         self._module.eval()
         pieces = []
         with torch.inference_mode():
-            for start in range(0, max(len(examples), 1), EVALUATION_BATCH):
-                features, _ = tensors(examples, slice(start, start + EVALUATION_BATCH), self._device)
+            batch = _at_a_time(self._task, examples)
+            for start in range(0, max(len(examples), 1), batch):
+                features, _ = tensors(examples, slice(start, start + batch), self._device)
                 pieces.append(self._module(features).cpu().numpy())
         self._module.train()
         return np.concatenate(pieces)
 
     def module(self, vector: NDArray[np.float32]) -> nn.Module:
         """A copy of the module with the weights `vector`: on the CPU, evaluating, free of hooks."""
-        module = copy.deepcopy(self._pristine)
+        module = _copied(self._pristine)
         set_vector(module, vector)
         return module.eval()
 
@@ -160,12 +214,14 @@ class Learner:
         anchor: NDArray[np.float32] | None,
     ) -> NDArray[np.float64]:
         settings = self._settings
+        update = np.zeros(len(vector))
+        velocity = np.zeros(len(vector))
         away = 0.0 if anchor is None else vector.astype(np.float64) - anchor
-        update = np.zeros(self.dim)
-        velocity = np.zeros(self.dim)
-        weights = np.empty(self.dim, dtype=np.float32)
+        weights = np.empty(len(vector), dtype=np.float32)
+        self._drawn = []
         for _ in range(settings.steps):
             chosen = poisson_sample(sampling, len(examples.labels), settings.sample_rate)
+            self._drawn.append(len(chosen) > 0)
             gradient = self._gradient_sum(*tensors(examples, chosen, self._device), noise)
             # In place, for the vectors are long; the order of operations is that of the formula.
             gradient /= settings.expected_batch
@@ -184,16 +240,19 @@ class Learner:
         if self._private is not None:
             return self._private(features, labels, noise)
         if len(labels) == 0:
-            return np.zeros(self.dim)
-        loss = nn.functional.cross_entropy(self._module(features), labels, reduction="sum")
+            return np.zeros(sum(parameter.numel() for _, parameter in trainable(self._module)))
+        flat = in_pieces(self._plain_sum, self._settings.micro_batch)(features, labels)
+        return np.asarray(flat.to("cpu", torch.float64).numpy(), dtype=np.float64)
+
+    def _plain_sum(self, features: Tensor, labels: Tensor) -> Tensor:
+        loss = self._task.of(self._module, features, labels).sum()
         parameters = [parameter for _, parameter in trainable(self._module)]
         gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        return np.asarray(flat.to("cpu", torch.float64).numpy(), dtype=np.float64)
+        return torch.cat([gradient.reshape(-1) for gradient in gradients])
 
     def _probe(self, input_shape: tuple[int, ...]) -> None:
         if input_shape not in self._probed:
-            check_examples_apart(self._module, input_shape)
+            check_examples_apart(self._module, input_shape, None, self._task)
             self._probed.add(input_shape)
 
     def _check_moved(self, update: NDArray[np.float64]) -> None:
@@ -224,18 +283,34 @@ def _usable(device: str) -> torch.device:
     return usable
 
 
-def score(module: nn.Module, examples: Examples) -> Scores:
+def _copied(module: nn.Module, device: torch.device | None = None) -> nn.Module:
+    """A copy that shares what is frozen, as long as both stay on the CPU: moving would move it for both."""
+    frozen = {} if _moves(module, device) else {id(p): p for p in module.parameters() if not p.requires_grad}
+    return copy.deepcopy(module, frozen).to(device or "cpu")
+
+
+def _moves(module: nn.Module, device: torch.device | None) -> bool:
+    places = {each.device.type for each in module.parameters()}
+    return places != {"cpu"} or (device is not None and device.type != "cpu")
+
+
+def score(module: nn.Module, examples: Examples, task: Task = CLASSIFICATION) -> Scores:
     """Scores of a module, which is left in evaluation mode. Exact, so not private about `examples`."""
     module.eval()
     device = next(module.parameters()).device
-    correct, loss, count = 0, 0.0, len(examples.labels)
+    correct, loss, count = 0.0, 0.0, len(examples.labels)
+    batch = _at_a_time(task, examples)
     with torch.inference_mode():
-        for start in range(0, count, EVALUATION_BATCH):
-            features, labels = tensors(examples, slice(start, start + EVALUATION_BATCH), device)
+        for start in range(0, count, batch):
+            features, labels = tensors(examples, slice(start, start + batch), device)
             logits = module(features)
-            correct += int((logits.argmax(1) == labels).sum())
-            loss += float(nn.functional.cross_entropy(logits.double(), labels, reduction="sum"))
+            correct += float(task.correct(logits, labels).sum())
+            loss += float(task.losses(logits.double(), labels).sum())
     return Scores(accuracy=correct / max(count, 1), loss=loss / max(count, 1), examples=count)
+
+
+def _at_a_time(task: Task, examples: Examples) -> int:
+    return max(1, EVALUATION_BATCH // examples.shape[0]) if task.texts else EVALUATION_BATCH
 
 
 def tensors(

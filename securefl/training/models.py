@@ -18,14 +18,21 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from securefl.training.lora import TransformerSpec
 from securefl.training.shapes import KERNEL, POOL, ModelSpec, dense_widths, image_shape
 
 
-def build_model(spec: ModelSpec, input_shape: Sequence[int], classes: int, seed: int) -> nn.Module:
+def build_model(
+    spec: ModelSpec | TransformerSpec, input_shape: Sequence[int], classes: int, seed: int
+) -> nn.Module:
     """A fresh model on the CPU, in training mode, that maps (n, *input_shape) to (n, classes) logits.
 
     Guarantee: equal arguments give equal weights, bit for bit.
     """
+    if isinstance(spec, TransformerSpec):
+        from securefl.training import build_transformer
+
+        return build_transformer(spec, classes, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         front = _convolutions(spec, input_shape) if spec.kind == "cnn" else []

@@ -30,6 +30,9 @@ class LocalSettings:
         proximal: FedProx mu; pulls towards the global model.
         clip_norm: L2 bound of one example's gradient, or None for plain SGD.
         noise_multiplier: noise standard deviation in units of `clip_norm`, or None for plain SGD.
+        micro_batch: most examples in memory at a time; a step's gradients are summed over pieces before its
+        one
+            noise, so pieces cost no privacy. None for the whole batch.
 
     Reference: Abadi et al. 2016, Algorithm 1 (DP-SGD); Li et al. 2020, Algorithm 2 (FedProx).
     """
@@ -42,6 +45,7 @@ class LocalSettings:
     proximal: float = 0.0
     clip_norm: float | None = None
     noise_multiplier: float | None = None
+    micro_batch: int | None = None
 
     def __post_init__(self) -> None:
         _expect(self.steps >= 1, "training.local_steps", "at least 1", self.steps)

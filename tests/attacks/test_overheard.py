@@ -16,7 +16,7 @@ CODEC = FixedPoint(clip_norm=1.0, bits=16, dim=2, members=3)
 class Noisy:
     """A trainer whose noise cannot be replayed."""
 
-    def train(self, vector, examples, sampling, noise):  # type: ignore[no-untyped-def]
+    def train(self, vector, examples, sampling, noise, round=1):  # type: ignore[no-untyped-def]
         return noise.uniforms(2) / 4
 
 

@@ -66,7 +66,7 @@ def seeded_noise(patch: Patch) -> None:
 
 
 def clipping_off(patch: Patch) -> None:
-    patch.setattr(learner, "clipped_sum", lambda module, clip_norm: clipped_sum(module, 1e6))
+    patch.setattr(learner, "clipped_sum", lambda module, clip_norm, losses: clipped_sum(module, 1e6, losses))
 
 
 def noise_before_clipping(patch: Patch) -> None:
@@ -82,8 +82,8 @@ def noise_before_clipping(patch: Patch) -> None:
 def division_by_the_private_number(patch: Patch) -> None:
     honest = Learner.train
 
-    def train(self: Learner, vector: NDArray[np.float32], examples: Examples, *streams: Stream):
-        return honest(self, vector, examples, *streams) * 20 / (len(examples) + 1)
+    def train(self: Learner, vector: NDArray[np.float32], examples: Examples, *rest: object):
+        return honest(self, vector, examples, *rest) * 20 / (len(examples) + 1)
 
     patch.setattr(Learner, "train", train)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from securefl.data import KINDS, load
+from securefl.data.load import TEXTS
 from securefl.errors import DataError
 
 
@@ -30,7 +31,7 @@ def test_settings_that_do_not_fit_the_kind_are_refused(kind: str, settings, mess
 
 
 def test_all_kinds_are_named() -> None:
-    assert set(KINDS) == {"digits", "fashion_mnist", "mnist_5k", "heart_disease", "csv", "npz"}
+    assert set(KINDS) == {"digits", "fashion_mnist", "mnist_5k", "heart_disease", "csv", "npz"} | set(TEXTS)
 
 
 def test_importing_the_data_package_imports_neither_torch_nor_scikit_learn() -> None:

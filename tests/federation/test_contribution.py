@@ -30,7 +30,7 @@ class Fixed:
     draws: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     def train(
-        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
+        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream, round: int = 1
     ) -> NDArray[np.float64]:
         assert examples is EXAMPLES
         self.starts.append(vector.copy())
@@ -90,7 +90,7 @@ class Diverging:
     """A trainer that gives up on the data it has."""
 
     def train(
-        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream
+        self, vector: NDArray[np.float32], examples: Examples, sampling: Stream, noise: Stream, round: int = 1
     ) -> NDArray[np.float64]:
         raise DataError("training diverged")
 

@@ -1,0 +1,193 @@
+"""Whole runs of a tiny language model: masked rounds, turns, bytes, both units of privacy, and what is
+exported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from securefl import build_federated_averaging
+from securefl import config as configuration
+from securefl.config import Config
+from securefl.crypto.randomness import SeededRandomness
+from securefl.errors import ConfigError, RunDirectoryError
+from securefl.export import export
+from securefl.process import Metrics, Process
+from securefl.run import load, run
+from securefl.training import get_vector
+
+peft = pytest.importorskip("peft", reason="language models need the extra `lora`")
+transformers = pytest.importorskip("transformers", reason="language models need the extra `lora`")
+
+from securefl.training.lora import LoraSpec, TransformerSpec  # noqa: E402 - beside the one below
+from securefl.training.transformer import build_transformer, layout, mean_pooled_base  # noqa: E402 - needs the extra
+from securefl.training.writing import write_adapter, write_merged  # noqa: E402 - needs the extra
+
+# peft reads an attribute that the newest transformers is about to rename.
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+
+TEXT = """
+version: 1
+name: counting
+seed: 3
+data: {kind: jsonl, path: PATH, test_fraction: 0.2, partition: {kind: column}}
+clients: 6
+model: {kind: transformer, path: tiny-llama, max_tokens: 32, lora: {method: ffa, rank: 2, alpha: 4}}
+training: {local_steps: 2, learning_rate: 0.5, sample_rate: 0.8, expected_batch: 4}
+privacy: {unit: example, epsilon: 8.0, delta: 1.0e-3, clip_norm: 1.0, spare_releases: 1}
+secure_aggregation: {group_size: 3, threshold: 2, clip_norm: 1.0, bits: 16, epoch_rounds: 3}
+robust: {rule: mean, max_malicious: 0}
+server: {rounds: 2}
+"""
+OPEN = (
+    "privacy={unit: none}",
+    "secure_aggregation={masking: false, group_size: 1, threshold: 1, clip_norm: 5.0, bits: 24, "
+    "epoch_rounds: 3}",
+)
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Callable[..., Config]:
+    rows = [{"prompt": f"count {n}", "answer": "odd" * (1 + n % 3), "client": f"c{n % 6}"} for n in range(48)]
+    path = tmp_path / "talks.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+    def make(*overrides: str) -> Config:
+        return configuration.parse(TEXT.replace("PATH", str(path)), overrides)
+
+    return make
+
+
+def played(config: Config, rounds: int = 2) -> tuple[Process, list[np.ndarray], list[Metrics]]:
+    with build_federated_averaging(config, randomness=SeededRandomness(b"language")) as process:
+        state = process.initialize()
+        models, metrics = [state.model], []
+        for _ in range(rounds):
+            state, one = process.next(state)
+            assert one.record.status == "done"
+            models.append(state.model)
+            metrics.append(one)
+        return process, models, metrics
+
+
+@pytest.mark.parametrize("method", ["ffa", "rolora", "fed_sb"])
+def test_a_masked_round_of_adapters_gives_the_bits_of_an_open_one_and_sends_the_cards_bytes(
+    counting: Callable[..., Config], method: str
+) -> None:
+    chosen = (f"model.lora.method={method}", "server.rounds=3")
+    process, masked, metrics = played(counting(*chosen))
+    _, unmasked, _ = played(counting(*chosen, "secure_aggregation.masking=false"))
+    assert all(np.array_equal(one, other) for one, other in zip(masked, unmasked, strict=True))
+    traffic = process.terms.traffic
+    assert max(metrics[1].record.bytes_up.values()) == traffic.up  # no draw, and the next round's keys
+    assert traffic.vector == process.terms.encoding.wire_bytes
+
+
+def test_rolora_moves_one_factor_a_round_and_its_message_is_as_long_as_the_longer_one(
+    counting: Callable[..., Config],
+) -> None:
+    process, models, _ = played(
+        counting("model.lora.method=rolora", "server.optimizer={kind: adam, learning_rate: 0.03}")
+    )
+    turns = process.terms.turns
+    assert turns is not None
+    assert process.terms.encoding.dim == max(map(len, turns.places)) < process.terms.dim == len(models[0])
+    for round in (1, 2):
+        moved = np.flatnonzero(models[round] != models[round - 1])
+        assert np.array_equal(moved, turns.of(round))
+
+
+def test_client_level_privacy_works_on_adapters_as_on_any_model(counting: Callable[..., Config]) -> None:
+    config = counting(
+        "privacy={unit: client, noise: distributed, epsilon: 8.0, delta: 1e-3, spare_releases: 1}",
+        "secure_aggregation={group_size: 6, threshold: 5, clip_norm: 0.5, bits: 16, epoch_rounds: 3}",
+    )
+    _, models, metrics = played(config, 1)
+    assert (models[1] != models[0]).mean() > 0.9
+    assert metrics[0].record.cross_term is None
+
+
+def test_fedits_cross_term_is_recorded_where_updates_are_seen_and_nowhere_else(
+    counting: Callable[..., Config],
+) -> None:
+    _, _, seen = played(counting("model.lora.method=fedit", *OPEN))
+    errors = [one.record.cross_term for one in seen]
+    assert all(isinstance(error, float) and error > 1e-6 for error in errors)
+    assert played(counting("model.lora.method=fedit"), 1)[2][0].record.cross_term is None
+    assert played(counting("model.lora.method=ffa", *OPEN), 1)[2][0].record.cross_term is None
+
+
+@pytest.mark.parametrize("method", ["ffa", "fed_sb"])
+def test_an_exported_adapter_loads_with_peft_and_a_merged_model_without_to_the_same_logits(
+    counting: Callable[..., Config], tmp_path: Path, method: str
+) -> None:
+    out = tmp_path / "run"
+    run(counting(f"model.lora.method={method}"), out)
+    tokens = torch.randint(3, 259, (2, 9))
+    with torch.no_grad():
+        wanted = load(out)(tokens.float())
+        folder = export(out, tmp_path / "adapter")
+        base = transformers.AutoModelForCausalLM.from_pretrained(folder / "base")
+        given = peft.PeftModel.from_pretrained(base, folder).eval()(input_ids=tokens).logits
+        whole = transformers.AutoModelForCausalLM.from_pretrained(export(out, tmp_path / "whole", merge=True))
+        together = whole.eval()(input_ids=tokens).logits
+        plain = (
+            transformers.AutoModelForCausalLM.from_pretrained(folder / "base").eval()(input_ids=tokens).logits
+        )
+    assert torch.equal(given, wanted) if method == "ffa" else torch.allclose(given, wanted, atol=1e-6)
+    assert torch.allclose(together, wanted, atol=1e-5)
+    assert float((plain - wanted).abs().max()) > 1e-3  # the adapter is not the zero one
+    assert all(
+        ".lora_" in name for name in load_file(out / "model.safetensors")
+    )  # no base in the run's folder
+    card = (folder / "README.md").read_text()
+    for words in ("48 conversations", "one training example", "at delta = 0.001", f"`{method}`", "backdoor"):
+        assert words in card
+    with pytest.raises(RunDirectoryError, match="expected a new or empty folder"):
+        export(out, folder)
+
+
+def test_a_mean_pooled_classifier_exports_its_adapter_and_cannot_be_merged(tmp_path: Path) -> None:
+    lora = LoraSpec("ffa", 2, 4, ("q_proj",))
+    spec = TransformerSpec("tiny-llama", lora=lora, task="sequence_classification", pooling="mean")
+    module = build_transformer(spec, 4, 1).eval()
+    assert layout(spec, 4)[0] == len(get_vector(module))
+    write_adapter(module, tmp_path / "adapter", "tiny-llama")
+    base = mean_pooled_base(str(tmp_path / "adapter/base"), 4, 2)
+    loaded = peft.PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    tokens = torch.randint(3, 259, (2, 9))
+    with torch.no_grad():
+        given = loaded(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits
+        assert torch.equal(given, module(tokens.float()))
+    with pytest.raises(ConfigError, match="export the adapter"):
+        write_merged(module, tmp_path / "whole", "tiny-llama", None)
+
+
+def test_a_classifiers_head_travels_with_its_exported_adapter(tmp_path: Path) -> None:
+    spec = TransformerSpec(
+        "tiny-llama", lora=LoraSpec("ffa", 2, 4, ("q_proj",)), task="sequence_classification"
+    )
+    module = build_transformer(spec, 4, 1).eval()
+    write_adapter(module, tmp_path / "adapter", "tiny-llama")
+    base = transformers.AutoModelForSequenceClassification.from_pretrained(
+        tmp_path / "adapter/base", num_labels=4
+    )
+    loaded = peft.PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    tokens = torch.randint(3, 259, (2, 9))
+    with torch.no_grad():
+        assert torch.equal(loaded(input_ids=tokens).logits, module(tokens.float()))
+
+
+def test_a_run_of_another_model_has_no_adapter_to_export(
+    small: Callable[..., Config], tmp_path: Path
+) -> None:
+    run(small("server.rounds=1"), tmp_path / "run")
+    with pytest.raises(ConfigError, match="expected a run of a language model"):
+        export(tmp_path / "run", tmp_path / "adapter")
+    assert not (tmp_path / "adapter").exists()
