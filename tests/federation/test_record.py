@@ -48,6 +48,7 @@ def test_what_only_a_simulation_knows_has_one_field_and_is_empty_unless_asked_fo
         "bytes_up", "bytes_down",
     }  # fmt: skip
     # A new field has to be argued for here: the server may know it, and it is not one client's own.
+    # cross_term: of all clients together, and only where masking is off, so that updates are seen anyway.
     assert {field.name for field in fields(RoundRecord)} == required | {
         "seconds", "refusals", "simulation_only", "cross_term",
     }  # fmt: skip
