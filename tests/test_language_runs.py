@@ -14,13 +14,17 @@ from safetensors.numpy import load_file
 
 from securefl import build_federated_averaging
 from securefl import config as configuration
+from securefl.audit import Audit, audit, example_subject
+from securefl.build import load_dataset
 from securefl.config import Config
 from securefl.crypto.randomness import SeededRandomness
 from securefl.errors import ConfigError, RunDirectoryError
 from securefl.export import export
+from securefl.guarantee import settle
+from securefl.privacy.noise import gaussian
 from securefl.process import Metrics, Process
 from securefl.run import load, run
-from securefl.training import get_vector
+from securefl.training import dp_sgd, get_vector
 
 peft = pytest.importorskip("peft", reason="language models need the extra `lora`")
 transformers = pytest.importorskip("transformers", reason="language models need the extra `lora`")
@@ -167,6 +171,27 @@ def test_a_mean_pooled_classifier_exports_its_adapter_and_cannot_be_merged(tmp_p
         assert torch.equal(given, module(tokens.float()))
     with pytest.raises(ConfigError, match="export the adapter"):
         write_merged(module, tmp_path / "whole", "tiny-llama", None)
+
+
+def test_an_audit_of_adapters_finds_a_text_that_moves_them_and_noise_that_is_off(
+    counting: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = counting(
+        "model.lora.method=fed_sb",
+        "privacy={unit: example, epsilon: 1.0, delta: 1e-3, clip_norm: 1.0, spare_releases: 0}",
+        "training={local_steps: 1, learning_rate: 0.5, sample_rate: 1.0, expected_batch: 4}",
+        "secure_aggregation={group_size: 3, threshold: 2, clip_norm: 50.0, bits: 24, epoch_rounds: 1}",
+        "server.rounds=1",
+    )
+    terms = settle(config, load_dataset(config))
+
+    def found() -> Audit:
+        # 1e-8: of the honest mechanism, the chance of an alarm that is false.
+        return audit(example_subject(terms, SeededRandomness(b"audit"), companions=1), 60, 1 - 1e-8)
+
+    assert not found().refuted
+    monkeypatch.setattr(dp_sgd, "gaussian", lambda stream, count: 1e-6 * gaussian(stream, count))
+    assert found().refuted
 
 
 def test_a_classifiers_head_travels_with_its_exported_adapter(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from securefl.audit.family import sampled_gaussian
 from securefl.audit.subject import Claim, Subject
 from securefl.build import build_learner, local_update
 from securefl.crypto.randomness import Randomness, SeededRandomness
-from securefl.data.examples import Examples
+from securefl.data.examples import NONE, Dataset, Examples
 from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
 from securefl.federation.broadcast import first_broadcast
@@ -53,6 +53,7 @@ Vector = NDArray[np.float64]
 COMPANIONS = 8
 """Examples of the client that train beside the canary."""
 _SCALES = (1.0, 4.0, 16.0)
+_TEXTS = 4
 _NO_NOISE = 1e-9
 _SAME = 0.99
 
@@ -140,7 +141,10 @@ def strongest_canary(
     calm = calm_update(terms, client, model)
     before = calm(beside)
     best, moved = None, np.zeros_like(before)
-    for candidate in candidates(beside, terms.dataset.classes) if tried is None else tried:
+    data = terms.dataset
+    if tried is None:
+        tried = texts(beside, data) if data.vocabulary else candidates(beside, data.classes)
+    for candidate in tried:
         shift = calm(joined(beside, candidate)) - before
         if np.linalg.norm(shift) * _SAME > np.linalg.norm(moved):
             best, moved = candidate, shift
@@ -163,6 +167,21 @@ def candidates(beside: Examples, classes: int) -> Iterator[Examples]:
         features = (scale * drawn).reshape(1, *shape).astype(np.float32)
         for label in range(classes):
             yield Examples(features, np.array([label], dtype=np.int64))
+
+
+def texts(beside: Examples, data: Dataset) -> Iterator[Examples]:
+    """Texts of random tokens of every class, or with their second half as the answer."""
+    random = np.random.default_rng(0)
+    for _ in range(_TEXTS):
+        tokens = random.integers(0, data.vocabulary, (1, *beside.shape))
+        features = tokens.astype(np.float32)
+        if data.task == "causal_lm":
+            answer = np.where(np.arange(tokens.shape[1]) >= tokens.shape[1] // 2, tokens, NONE)
+            yield Examples(features, answer)
+        else:
+            yield from (
+                Examples(features, np.array([label], dtype=np.int64)) for label in range(data.classes)
+            )
 
 
 def joined(some: Examples, more: Examples) -> Examples:

@@ -169,7 +169,9 @@ class Learner:
             # For dropout only; noise and Poisson draws never come from torch.
             self._seed(int.from_bytes(sampling.take(7), "big"))
             update = self._walk(vector, examples, sampling, noise, anchor)
-        if frozen and self._private is None and any(self._drawn) and not update.any():
+        # A turn's factor may rightly stand still: while B is zero A has no gradient.
+        idle = self._turns is None and any(self._drawn) and not update.any()
+        if frozen and self._private is None and idle:
             raise PrivacyError(
                 "no trained parameter moved, although there were examples; the adapter is idle"
             )

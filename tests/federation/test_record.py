@@ -49,6 +49,7 @@ def test_what_only_a_simulation_knows_has_one_field_and_is_empty_unless_asked_fo
     }  # fmt: skip
     # A new field has to be argued for here: the server may know it, and it is not one client's own.
     # `clip` and `within` come from noisy sums, and the clip goes to everybody.
+    # cross_term: of all clients together, and only where masking is off, so that updates are seen anyway.
     assert {field.name for field in fields(RoundRecord)} == required | {
         "seconds", "refusals", "simulation_only", "clip", "within", "cross_term",
     }  # fmt: skip
