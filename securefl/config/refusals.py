@@ -20,7 +20,7 @@ MISPLACED = {
 }
 
 LATER_KEYS = {
-    "agent": "agents come with a later version",
+    "agent": "an agent is a command and no key of a run: `securefl agent DIR`",
     "audit": "audits are a command and no key of a run: `securefl audit CONFIG`",
     "personalization": "the key is spelled personalisation, `{kind: fine_tune, ...}` or `{kind: ditto, ...}`",
     "secure_aggregation.aggregators": "two aggregators with norm proofs come with a later version; there is "
