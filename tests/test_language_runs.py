@@ -80,6 +80,22 @@ def played(config: Config, rounds: int = 2) -> tuple[Process, list[np.ndarray], 
         return process, models, metrics
 
 
+@pytest.mark.parametrize("method", ["ffa", "rolora"])
+def test_a_client_may_have_an_adapter_of_its_own_beside_the_shared_one(
+    counting: Callable[..., Config], tmp_path: Path, method: str
+) -> None:
+    ditto = "personalisation={kind: ditto, local_steps: 3, learning_rate: 1.0, pull: 0.1, held_out: 0.3}"
+    summary = run(counting(f"model.lora.method={method}", ditto), tmp_path / "run")
+    found = summary["personalisation"]
+    assert isinstance(found, dict)
+    assert len(found["personal"]["clients"]) == 6
+    shared = get_vector(load(tmp_path / "run"))
+    for client in range(6):
+        own = load_file(tmp_path / "run" / "personal" / f"{client}.safetensors")["after"]
+        assert own.shape == shared.shape
+        assert not np.array_equal(own, shared)
+
+
 @pytest.mark.parametrize("method", ["ffa", "rolora", "fed_sb"])
 def test_a_masked_round_of_adapters_gives_the_bits_of_an_open_one_and_sends_the_cards_bytes(
     counting: Callable[..., Config], method: str

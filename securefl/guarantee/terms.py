@@ -181,6 +181,8 @@ def _apart(config: Config, dataset: Dataset, given: Parts) -> tuple[Parts, Parts
     if personal is None:
         return given, tuple(share[:0] for share in given)
     labels = dataset.train.labels
+    if labels.ndim == 2:  # of texts with answers, none is of another kind
+        labels = labels[:, 0] * 0
     parts = [split_off(labels[share], None, personal.held_out, config.seed) for share in given]
     for client, (_, kept) in enumerate(parts):
         if not len(kept):
