@@ -37,8 +37,8 @@ EXACT = ("ffa", "rolora", "fed_sb")
 
 LATER: Mapping[str, str] = {
     "fedsa": "fedsa sends what depends on each client's B, a personal state that no noise covers, so it "
-    "comes later, for unit client. ffa shares one factor as well, and personalisation {kind: ditto} gives every "
-    "client an adapter of its own",
+    "comes later, for unit client. ffa shares one factor as well, and personalisation {kind: ditto} gives "
+    "every client an adapter of its own",
 }
 _SINGLE = "needs each client's own factors, and a masked sum hides them"
 NEEDS_FACTORS: Mapping[str, str] = {
