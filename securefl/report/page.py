@@ -196,6 +196,10 @@ def _clients(run: RunRecord) -> str:
     losses = plots.client_losses(run)
     if losses:
         parts.append(_figure(losses, "training loss; grey: the other clients"))
+    if run.held_out_scores:
+        columns = ("model, on what clients held out", "accuracy, mean over clients", "worst tenth of clients")
+        rows = [(one.model, f"{one.mean:.4f}", f"{one.worst:.4f}") for one in run.held_out_scores]
+        parts.append(_table(columns, rows))
     if not parts:
         return ""
     note = "<p class=aside>In a deployment no server could draw this, and here it decided nothing.</p>"

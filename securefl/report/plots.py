@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from securefl.report.figure import (
     BLUE,
@@ -65,6 +65,9 @@ def clip_by_round(run: RunRecord) -> str | None:
         axes.plot(x, y, color=BLUE, marker="o" if len(spots) == 1 else None, zorder=3)
         axes.annotate(f"{y[-1]:.3g}", spots[-1], (0, 7), textcoords="offset points", ha="right", color=BLUE)
         axes.set_yscale("log")
+        plain = FuncFormatter(lambda value, _place: f"{value:g}")
+        axes.yaxis.set_major_formatter(plain)
+        axes.yaxis.set_minor_formatter(plain if max(y) < 10 * min(y) else NullFormatter())
         axes.set_ylabel("clip (L2 norm)")
         axes.set_xlabel("round")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))

@@ -77,6 +77,21 @@ class ClientScore:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """One model on what clients held out.
+
+    Attributes:
+        model: `shared` or `personal`.
+        mean: accuracy, over clients.
+        worst: of the worst tenth of the clients.
+    """
+
+    model: str
+    mean: float
+    worst: float
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """Everything that the page shows. A None or an empty tuple means: the run did not record it."""
 
@@ -99,6 +114,7 @@ class RunRecord:
     seconds: float | None
     seconds_by_phase: Mapping[str, float]
     client_scores: tuple[ClientScore, ...]
+    held_out_scores: tuple[Spread, ...]
     metrics: tuple[Metric, ...]
     rounds: tuple[RoundRecord, ...]
     data: Json
@@ -153,6 +169,7 @@ def read(out: Path) -> RunRecord:
         seconds=_number(summary, "seconds_total"),
         seconds_by_phase=_numbers(summary.get("seconds_by_phase")) or _phases(out / "rounds.jsonl"),
         client_scores=_scores(summary.get("clients_accuracy")),
+        held_out_scores=_spreads(_mapping(summary.get("personalisation"))),
         metrics=tuple(map(_metric, metrics)),
         rounds=rounds,
         data=_mapping(manifest.get("data")),
@@ -211,6 +228,16 @@ def _scores(value: object) -> tuple[ClientScore, ...]:
         accuracy = _number(score, "accuracy")
         if accuracy is not None:
             found.append(ClientScore(name, accuracy, _number(score, "majority"), _integer(score, "examples")))
+    return tuple(found)
+
+
+def _spreads(value: Json) -> tuple[Spread, ...]:
+    found = []
+    for model in ("shared", "personal"):
+        entry = _mapping(value.get(model))
+        mean, worst = _number(entry, "mean"), _number(entry, "worst_tenth")
+        if mean is not None and worst is not None:
+            found.append(Spread(model, mean, worst))
     return tuple(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -171,3 +172,26 @@ def test_equal_runs_give_equal_pages_and_a_new_page_replaces_the_old(write_run: 
     first = page_of(out)
     assert page_of(out) == first
     assert not list(out.glob(".report-*"))
+
+
+def test_personal_models_stand_beside_the_shared_one_and_are_called_a_simulation(write_run: WriteRun) -> None:
+    found = {
+        "shared": {"mean": 0.4321, "worst_tenth": 0.1},
+        "personal": {"mean": 0.9876, "worst_tenth": 0.8765},
+    }
+    page = page_of(write_run(rounds=2, summary={"personalisation": found}))
+    assert re.search(r"personal</td><td>0\.9876</td><td>0\.8765", page)
+    assert "simulation only" in page
+    assert "held out" not in page_of(write_run(rounds=2))
+
+
+def test_a_clip_that_moves_is_drawn_with_numbers_that_can_be_read(write_run: WriteRun) -> None:
+    out = write_run(rounds=3)
+    assert "The clip of each round" not in page_of(out)
+    lines = [json.loads(line) for line in (out / "rounds.jsonl").read_text().splitlines()]
+    moved = [line | {"clip": clip} for line, clip in zip(lines, (0.1, 0.2, 0.3), strict=True)]
+    (out / "rounds.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in moved))
+    page = page_of(out)
+    assert "The clip of each round" in page
+    assert "0.2" in page
+    assert "mathdefault" not in page
