@@ -230,13 +230,14 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
 
 
 def personal_models(
-    terms: Terms, home: Path, source: Randomness, module: nn.Module
+    terms: Terms, home: Path, run: str, source: Randomness, module: nn.Module
 ) -> dict[int, PersonalModel]:
     """The personal model of every client; none without personalisation.
 
     Args:
         terms: the terms of the run.
         home: the folder of the run's own files.
+        run: its id.
         source: where the batches come from.
         module: the model that trains; what is frozen in it is shared.
     """
@@ -257,6 +258,7 @@ def personal_models(
     return {
         client: PersonalModel(
             client=client,
+            run=run,
             path=home / "personal" / f"{client}.safetensors",
             trainer=learner,
             examples=terms.dataset.train.take(share),
@@ -298,7 +300,7 @@ def _process(
     stopwatch = Stopwatch()
     learner, initial = build_learner(terms, model)
     setting = build_setting(terms, enrolment.roster, run, source)
-    personal = personal_models(terms, home, source, learner.module(initial))
+    personal = personal_models(terms, home, run, source, learner.module(initial))
     if _averages_apart(config):
         from securefl.training import cross_term_of
 
@@ -480,5 +482,5 @@ def _hosts(
     terms = settle(config, load_dataset(config), run=run)
     learner, initial = build_learner(terms)
     store = Ledger.open(path, create=False, private=source.private, run=run)
-    personal = personal_models(terms, home, source, learner.module(initial))
+    personal = personal_models(terms, home, run, source, learner.module(initial))
     return build_clients(terms, enrolment, source, store, run, learner, stopwatch, clients, personal)

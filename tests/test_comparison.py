@@ -61,7 +61,7 @@ def test_personal_state_never_enters_a_message(small: Make) -> None:
             process._exchange = tapped(process.engine, said)
             state = process.initialize()
             for model in process.personal.values():
-                _write(model.path, -1, state.model, state.model + np.float32(begun))
+                _write(model.path, model.run, -1, state.model, state.model + np.float32(begun))
             while not process.finished(state):
                 state, _ = process.next(state)
             sent.append(said)

@@ -4,7 +4,9 @@ exported."""
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from safetensors.numpy import load_file
 from securefl import build_federated_averaging
 from securefl import config as configuration
 from securefl.audit import Audit, audit, example_subject
+from securefl.audit.methods import audited
 from securefl.build import load_dataset
 from securefl.config import Config
 from securefl.crypto.randomness import SeededRandomness
@@ -24,13 +27,14 @@ from securefl.guarantee import settle
 from securefl.privacy.noise import gaussian
 from securefl.process import Metrics, Process
 from securefl.run import load, run
-from securefl.training import dp_sgd, get_vector
+from securefl.training import TASKS, Learner, dp_sgd, get_vector
+from securefl.training.admission import check_examples_apart
 
 peft = pytest.importorskip("peft", reason="language models need the extra `lora`")
 transformers = pytest.importorskip("transformers", reason="language models need the extra `lora`")
 
 from securefl.training.lora import LoraSpec, TransformerSpec  # noqa: E402 - beside the one below
-from securefl.training.transformer import build_transformer, layout, mean_pooled_base  # noqa: E402 - needs the extra
+from securefl.training.transformer import Language, build_transformer, layout, mean_pooled_base  # noqa: E402 - needs the extra
 from securefl.training.writing import write_adapter, write_merged  # noqa: E402 - needs the extra
 
 # peft reads an attribute that the newest transformers is about to rename.
@@ -232,3 +236,54 @@ def test_a_run_of_another_model_has_no_adapter_to_export(
     with pytest.raises(ConfigError, match="expected a run of a language model"):
         export(tmp_path / "run", tmp_path / "adapter")
     assert not (tmp_path / "adapter").exists()
+
+
+def test_an_audit_refuses_what_it_would_misjudge(counting: Callable[..., Config]) -> None:
+    for method, name in (("rolora", "two-world"), ("ffa", "one-run")):
+        config = counting(f"model.lora.method={method}")
+        with pytest.raises(ConfigError, match="expected"):
+            audited(settle(config, load_dataset(config)), name, 100, 0.9, SeededRandomness(b"a"))
+
+
+def test_a_client_whose_adapters_have_no_gradient_sends_zeros_where_noise_covers_them(
+    counting: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = "privacy={unit: client, noise: distributed, epsilon: 8.0, delta: 0.01, spare_releases: 0}"
+    config = counting(unit, "secure_aggregation={group_size: 6, threshold: 4, clip_norm: 1.0, bits: 16}")
+    monkeypatch.setattr(Learner, "_plain_sum", lambda self, features, labels: torch.zeros(self.dim))
+    with build_federated_averaging(config, randomness=SeededRandomness(b"idle")) as process:
+        _, metrics = process.next(process.initialize())
+    assert metrics.record.status == "done"
+    assert metrics.record.refusals == {}
+
+
+def test_tied_targets_are_refused_and_so_are_weights_that_are_missing(
+    counting: Callable[..., Config], tmp_path: Path
+) -> None:
+    small = transformers.LlamaConfig(
+        vocab_size=300, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        tie_word_embeddings=True, pad_token_id=0,
+    )  # fmt: skip
+    transformers.LlamaForCausalLM(small).save_pretrained(tmp_path / "base")
+    lora = LoraSpec("ffa", 2, 4.0, ("q_proj",))
+    tied = TransformerSpec(str(tmp_path / "base"), lora=replace(lora, targets=("lm_head",)))
+    with pytest.raises(ConfigError, match="shares its weight with the embeddings"):
+        build_transformer(tied, 300, 0)
+    shutil.copytree(tmp_path / "base", tmp_path / "short")
+    facts = json.loads((tmp_path / "base" / "config.json").read_text())
+    (tmp_path / "short" / "config.json").write_text(json.dumps(facts | {"num_hidden_layers": 3}))
+    with pytest.raises(ConfigError, match="all weights but a new head's"):
+        build_transformer(TransformerSpec(str(tmp_path / "short"), lora=lora), 300, 0)
+
+
+def test_an_encoder_is_no_causal_language_model() -> None:
+    bert = transformers.BertConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2
+    )
+    for config in (bert, transformers.BertConfig(**{**bert.to_diff_dict(), "is_decoder": True})):
+        module = Language(transformers.BertLMHeadModel(config).requires_grad_(True), 0)
+        if config.is_decoder:
+            check_examples_apart(module, (8,), 50, TASKS["causal_lm"], 50)
+        else:
+            with pytest.raises(ConfigError, match="looks back only"):
+                check_examples_apart(module, (8,), 50, TASKS["causal_lm"], 50)

@@ -59,8 +59,13 @@ class Memory:
                 f"expected a note of 1 to {MOST_CHARACTERS} characters and at most {MOST_NOTES} notes, got "
                 f"{len(text)} characters after {len(self._notes)} notes; shorten or delete some"
             )
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise DataError("expected a note of whole characters, got a broken one; type it again") from None
         if self._file is not None:
             self._file.touch(mode=0o600)
+            self._file.chmod(0o600)
             with self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"note": text}) + "\n")
         self._notes.append(text)

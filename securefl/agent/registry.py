@@ -100,6 +100,8 @@ class Registry:
             raise ToolFailed(
                 f"{call.tool}: the tool raised {type(error).__name__}; look at the tool"
             ) from error
+        if not isinstance(result, str):
+            raise ToolFailed(f"{call.tool}: expected text from the tool, got {type(result).__name__}")
         return result if len(result) <= MOST_RESULT else f"{result[: MOST_RESULT - 1]}…"
 
 

@@ -47,7 +47,10 @@ def one_shot_audit(
     return Audit(
         claim=claim,
         lower=replace(found.bound, assumes=f"{found.bound.assumes}, and that cosines are independent"),
-        lower_any=two_world(absent, present, approximate(claim.one.delta), half),
+        lower_any=replace(
+            two_world(absent, present, approximate(claim.one.delta), half),
+            assumes="that cosines are independent",
+        ),
         whole_run=False,
         sampled=f"{len(present)} canary clients in {sums} sums, {len(absent)} directions in none",
         confidence=confidence,

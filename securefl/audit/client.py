@@ -153,12 +153,13 @@ def honest_sum(
     """The sum of a client and the next honest ones, each of which trains once.
 
     Raises:
-        ConfigError: fewer shares than are guaranteed, or more than there are clients.
+        ConfigError: fewer shares than are guaranteed, or more than a group has members.
     """
     fewest, clients = terms.config.honest_shares, terms.config.clients
+    most = min(clients, terms.encoding.members)
     count = fewest if shares is None else shares
-    if not fewest <= count <= clients:
-        raise ConfigError(f"expected {fewest} to {clients} honest shares, got {count}", "shares")
+    if not fewest <= count <= most:
+        raise ConfigError(f"expected {fewest} to {most} honest shares, got {count}", "shares")
     learner, initial = build_learner(terms, model)
     members = tuple(
         local_update(terms, (client + place) % clients, randomness, learner, Stopwatch())

@@ -189,7 +189,12 @@ def gaussian_epsilon(shift: float, delta: float) -> float:
     """
     if shift <= 0.0 or _gaussian_delta(shift, 0.0) <= delta:
         return 0.0
-    return last_true(lambda at: _gaussian_delta(shift, at) > delta, shift * (shift / 2.0 + 8.0), 60)
+    most = min(shift * (shift / 2.0 + 8.0), _MOST)
+    return last_true(lambda at: _gaussian_delta(shift, at) > delta, most, 60)
+
+
+_MOST = 700.0
+"""No epsilon above it is told apart: e to it is near the largest number. A lower bound may be less."""
 
 
 def normal_cdf(x: float) -> float:

@@ -94,6 +94,20 @@ def method_for(name: str, unit: str) -> Method:
     return method
 
 
+def _refuse_unseen(terms: Terms, name: str) -> None:
+    if terms.turns is not None:
+        raise ConfigError(
+            "expected a model that trains alike in every round, got adapters that take turns (rolora), whose "
+            "releases are of two kinds; audit the same run with `model.lora.method: ffa`",
+            "model.lora.method",
+        )
+    if name == "one-run" and terms.dataset.vocabulary:
+        raise ConfigError(
+            "expected two-world for texts, got 'one-run', whose canaries are directions and no tokens",
+            "method",
+        )
+
+
 def audited(
     terms: Terms,
     name: str,
@@ -117,6 +131,7 @@ def audited(
     """
     unit = terms.config.privacy.unit
     method_for(name, unit)
+    _refuse_unseen(terms, name)
     if name == "one-run":
         return one_run_audit(terms, randomness, size, confidence, moved=moved)
     if name == "one-shot":

@@ -16,6 +16,7 @@ What this file does NOT do: tokenise, or write a conversation as the model's cha
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,9 @@ def load_jsonl(path: Path, tokenize: Tokenize, test_fraction: float, seed: int) 
         DataError: unreadable, a line that is no such object, or a part that would be empty.
     """
     text = _text(path)
-    rows = [_answered(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    rows = [_answered(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not rows:
+        raise DataError(f"{path}: expected conversations, one a line, got none; give a file with some")
     clients = sorted({row.client for row in rows})
     places = np.array([clients.index(row.client) for row in rows], dtype=np.int64)
     kept, held = held_out(np.zeros(len(rows), dtype=np.int64), places, test_fraction, seed)
@@ -108,7 +111,7 @@ def load_jsonl(path: Path, tokenize: Tokenize, test_fraction: float, seed: int) 
 
 def _text(path: Path) -> str:
     try:
-        return bytes(read_capped(path, _CAP_BYTES)).decode()
+        return bytes(read_capped(path, _CAP_BYTES)).decode("utf-8-sig")
     except UnicodeDecodeError as cause:
         raise DataError(f"{path}: expected UTF-8 text, got {cause}; convert the file") from cause
 
@@ -118,6 +121,10 @@ def _answered(path: Path, number: int, line: str) -> Answered:
         value = json.loads(line)
     except (ValueError, RecursionError) as cause:
         raise DataError(f"{path}, line {number}: expected one JSON object, got {line[:40]!r}") from cause
+    if re.search(r"\\u[dD][89a-fA-F]", line) and _has_surrogates(value):
+        raise DataError(
+            f"{path}, line {number}: expected text, got half of a character (\\ud800 and the like)"
+        )
     if not isinstance(value, dict) or not {"prompt", "answer"} <= set(value) <= _KEYS:
         raise DataError(
             f"{path}, line {number}: expected the keys prompt, answer and perhaps client, got {line[:60]!r}"
@@ -126,6 +133,14 @@ def _answered(path: Path, number: int, line: str) -> Answered:
     if not isinstance(answer, str) or not answer or not isinstance(client, str):
         raise DataError(f"{path}, line {number}: expected answer and client as text, got {line[:60]!r}")
     return Answered(_messages(path, number, value["prompt"]), answer, client)
+
+
+def _has_surrogates(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _messages(path: Path, number: int, prompt: object) -> Messages:

@@ -102,12 +102,15 @@ def read_capped(path: Path, cap_bytes: int) -> bytearray:
 
 def packaged_folder(package: str, inside: str) -> Path | None:
     """The path of a folder in an installed package, which is not imported; None where there is none."""
+    if not package.isidentifier():  # a dot would import what stands before it
+        return None
     try:
         spec = find_spec(package)
     except (ImportError, ValueError):
         return None
-    folders = [Path(place) / inside for place in spec.submodule_search_locations or ()] if spec else []
-    return next((folder for folder in folders if folder.is_dir()), None)
+    places = [Path(place).resolve() for place in spec.submodule_search_locations or ()] if spec else []
+    found = ((place, (place / inside).resolve()) for place in places)
+    return next((folder for place, folder in found if folder.is_relative_to(place) and folder.is_dir()), None)
 
 
 def packaged_file(package: str, inside: str, requirement: str) -> Path:

@@ -14,7 +14,9 @@ Personalization", Algorithm 1.
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -55,6 +57,7 @@ class PersonalModel:
 
     Attributes:
         client: id of the client, names its streams.
+        run: id of the run; the file of another one is refused.
         path: the file; made at the first step.
         trainer: shared between the clients that one process simulates.
         examples: this client's own data, without what is held out.
@@ -62,6 +65,7 @@ class PersonalModel:
     """
 
     client: int
+    run: str
     path: Path
     trainer: PersonalTrainer
     examples: Examples
@@ -76,7 +80,7 @@ class PersonalModel:
             RunDirectoryError: the file is damaged, of another model, or cannot be written.
         """
         before = self._before(shared, round)
-        _write(self.path, round, before, self.trained(before, shared, round))
+        _write(self.path, self.run, round, before, self.trained(before, shared, round))
 
     def trained(self, start: Vector, shared: Vector, round: int) -> Vector:
         """`start` after some local steps, pulled to `shared`. Shapes: (dim,), (dim,) -> (dim,)."""
@@ -95,14 +99,19 @@ class PersonalModel:
         Raises:
             RunDirectoryError: the file is damaged or of another model.
         """
-        kept = _read(self.path, dim)
+        kept = _read(self.path, self.run, dim)
         return None if kept is None else kept[2]
 
     def _before(self, shared: Vector, round: int) -> Vector:
-        kept = _read(self.path, shared.size)
+        kept = _read(self.path, self.run, shared.size)
         if kept is None:
             return shared
         last, before, after = kept
+        if last > round:
+            raise RunDirectoryError(
+                f"{self.path}: expected a personal model of round {round} or earlier, got one of {last}; "
+                "restore the file that goes with this run's checkpoint"
+            )
         return after if last < round else before
 
 
@@ -129,37 +138,63 @@ class WithPersonal:
         return words
 
 
-def _write(path: Path, round: int, before: Vector, after: Vector) -> None:
-    arrays = {"round": np.array([round]), "before": before, "after": after}
+def _write(path: Path, run: str, round: int, before: Vector, after: Vector) -> None:
+    arrays: dict[str, NDArray[np.generic]] = {
+        "run": np.frombuffer(run.encode(), dtype=np.uint8),
+        "round": np.array([round], dtype=np.int64),
+        "before": np.ascontiguousarray(before),
+        "after": np.ascontiguousarray(after),
+    }
     draft = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.touch(mode=0o600)
         with draft.open("wb") as file:
-            file.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+            file.write(save(arrays | {"digest": _digest(arrays)}))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+        _sync(path.parent)
     except OSError as cause:
         raise RunDirectoryError(
             f"{path}: could not be written ({cause}); free space or fix access, then resume"
         ) from cause
 
 
-def _read(path: Path, dim: int) -> tuple[int, Vector, Vector] | None:
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path, run: str, dim: int) -> tuple[int, Vector, Vector] | None:
     if not path.exists():
         return None
     try:
         arrays = load(path.read_bytes())
-        round, before, after = int(arrays["round"][0]), arrays["before"], arrays["after"]
+        digest = arrays.pop("digest")
+        if not np.array_equal(digest, _digest(arrays)):
+            raise ValueError("its digest is not that of its contents")
+        named, round = arrays["run"].tobytes().decode(), int(arrays["round"][0])
+        before, after = arrays["before"], arrays["after"]
     except (OSError, SafetensorError, KeyError, IndexError, ValueError) as cause:
         raise RunDirectoryError(
             f"{path}: expected the personal model of a client, got none that reads ({cause}); restore it, or "
             "remove the file: that client then begins again from the shared model"
         ) from cause
-    for array in (before, after):
-        if array.dtype != np.float32 or array.shape != (dim,) or not np.isfinite(array).all():
-            raise RunDirectoryError(
-                f"{path}: expected {dim} finite parameters, got {array.dtype} of shape {array.shape}; it is "
-                "another run's or damaged: restore it, or remove the file"
-            )
+    if named != run or before.shape != (dim,) or after.shape != (dim,):
+        raise RunDirectoryError(
+            f"{path}: expected a personal model of this run, {dim} parameters, got another run's or model's "
+            f"with {after.size}; give the run a folder of its own, or remove the file"
+        )
     return round, before, after
+
+
+def _digest(arrays: Mapping[str, NDArray[np.generic]]) -> NDArray[np.uint8]:
+    hasher = hashlib.sha256(b"securefl personal model 1\n")
+    for name in sorted(arrays):
+        hasher.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
+        hasher.update(arrays[name].tobytes())
+    return np.frombuffer(hasher.digest(), dtype=np.uint8)

@@ -178,8 +178,9 @@ def play(
     groups = _group_records(setting, state, outcomes, rows)
     record = _record(setting, state, talk, groups, combined, None, stopwatch)
     if setting.cross_term is not None:
-        error = setting.cross_term(state.model, np.stack([row.mean for row in rows if not row.lied]))
-        record = replace(record, cross_term=error)
+        sound = [row for row in rows if not row.lied]
+        means, weights = np.stack([row.mean for row in sound]), np.array([row.weight for row in sound])
+        record = replace(record, cross_term=setting.cross_term(state.model, means, weights))
     return replace(after, early={} if ahead is None else ahead.keys), replace(record, within=_within(rows))
 
 

@@ -81,7 +81,14 @@ def adapted(base: PreTrainedModel | MeanPooled, spec: LoraSpec, task: str, seed:
                 f"({str(cause)[:200]})",
                 "model.lora.targets",
             ) from cause
+        tied = base.get_input_embeddings().weight if isinstance(base, PreTrainedModel) else None
         for layer in _lora_layers(model):
+            if layer.get_base_layer().weight is tied and tied is not None:
+                raise ConfigError(
+                    f"expected targets with weights of their own, got {list(spec.targets)}, one of which "
+                    "shares its weight with the embeddings, so that a merged model would be another one",
+                    "model.lora.targets",
+                )
             _prepare(layer, spec.method)
     return model
 
@@ -151,6 +158,12 @@ def _added(layer: LoraLayer) -> Tensor:
 
 
 def _prepare(layer: LoraLayer, method: str) -> None:
+    if ADAPTER not in layer.lora_A:
+        raise ConfigError(
+            "expected linear layers, got adapters of embeddings, which have no gradients per example; name "
+            "others",
+            "model.lora.targets",
+        )
     first, second = layer.lora_A[ADAPTER], layer.lora_B[ADAPTER]
     if not isinstance(first, nn.Linear) or not isinstance(second, nn.Linear):
         raise ConfigError(

@@ -117,6 +117,8 @@ def check_examples_apart(
     if first.shape[:-1] != wanted:
         got, axes = tuple(first.shape), "n, positions, tokens" if task.answers else "n, classes"
         raise ConfigError(f"expected logits of shape ({axes}), got {got} for n = 2", "model")
+    if task.answers:
+        _check_looks_back(module, features[:2], first)
     # A language model may have more logits than its tokenizer has tokens.
     fits = classes is None or first.shape[-1] == classes or (task.answers and first.shape[-1] > classes)
     if not fits:
@@ -128,6 +130,19 @@ def check_examples_apart(
     _check_losses_apart(task, first, labels)
     if not torch.allclose(first[0], second[0], atol=_SAME_OUTPUT, rtol=_SAME_OUTPUT):
         raise ConfigError("the output for one example depends on the others in its batch; no DP-SGD", "model")
+
+
+def _check_looks_back(module: nn.Module, features: Tensor, logits: Tensor) -> None:
+    """Another last token of the first text: what the model says before it must stay as it was."""
+    other = features.clone()
+    other[0, -1] = 1.0 - features[0, -1].clamp(max=1.0)
+    changed = _logits(module, other)
+    if not torch.allclose(changed[0, :-1], logits[0, :-1], atol=_SAME_OUTPUT, rtol=_SAME_OUTPUT):
+        raise ConfigError(
+            "expected a model that looks back only, got one whose positions see the tokens that they are to "
+            "predict; an encoder is no causal language model",
+            "model",
+        )
 
 
 def _check_losses_apart(task: Task, logits: Tensor, labels: Tensor) -> None:

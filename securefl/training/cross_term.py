@@ -50,11 +50,11 @@ class CrossTerm:
 
     layers: tuple[Factors, ...]
 
-    def __call__(self, model: NDArray[np.float32], updates: Wide) -> float:
-        """From the round's model and single updates. Shapes: (dim,), (clients, dim)."""
-        clients = model.astype(np.float64) + updates
+    def __call__(self, model: NDArray[np.float32], updates: Wide, weights: Wide) -> float:
+        """From the round's model, single updates and weights. Shapes: (dim,), (clients, dim), (clients,)."""
+        clients, parts = model.astype(np.float64) + updates, weights / weights.sum()
         square = 0.0
         for layer in self.layers:
-            mean = sum(layer.product(one) for one in clients) / len(clients)
-            square += float(np.square(mean - layer.product(clients.mean(0))).sum())
+            mean = sum(part * layer.product(one) for part, one in zip(parts, clients, strict=True))
+            square += float(np.square(mean - layer.product(parts @ clients)).sum())
         return float(np.sqrt(square))

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from securefl.crypto.randomness import Stream
 from securefl.data.examples import Examples
-from securefl.errors import ConfigError, PrivacyError
+from securefl.errors import ConfigError, DataError, PrivacyError
 from securefl.privacy.noise import poisson_sample
 from securefl.training.admission import check_examples_apart, check_module
 from securefl.training.book_keeping import keeps_books
@@ -172,9 +172,8 @@ class Learner:
         # A turn's factor may rightly stand still: while B is zero A has no gradient.
         idle = self._turns is None and any(self._drawn) and not update.any()
         if frozen and self._private is None and idle:
-            raise PrivacyError(
-                "no trained parameter moved, although there were examples; the adapter is idle"
-            )
+            # It hangs on the examples: as a DataError zeros are sent instead where noise covers them.
+            raise DataError("no trained parameter moved, although there were examples; the adapter is idle")
         if [each._version for each in frozen] != versions:
             raise PrivacyError("a frozen parameter was written during training; freeze it or train it")
         if self._private is not None:

@@ -70,8 +70,12 @@ class ModelTokens:
             begin, end = self.tokenizer.bos_token or "", self.tokenizer.eos_token or ""
             return f"{begin}{prompt}", f"{begin}{prompt}{one.answer}{end}"
         given = [*messages, {"role": "assistant", "content": one.answer}]
-        prompt = str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-        whole = str(self.tokenizer.apply_chat_template(given, tokenize=False))
+        apply = self.tokenizer.apply_chat_template
+        try:
+            prompt = str(apply(messages, tokenize=False, add_generation_prompt=True))
+            whole = str(apply(given, tokenize=False))
+        except Exception as cause:  # templates are programs of their authors and raise what they like
+            raise DataError(f"expected a chat template that takes these messages, got {cause}") from cause
         if not whole.startswith(prompt):
             raise DataError(
                 "expected a chat template that writes an answer after its prompt, got one that writes the "
@@ -97,7 +101,7 @@ def model_tokens(path: str, gguf_file: str | None, positions: int) -> ModelToken
         tokenizer = AutoTokenizer.from_pretrained(
             path, trust_remote_code=False, local_files_only=Path(path).is_dir(), **gguf
         )
-    except (OSError, ValueError, ImportError, KeyError) as cause:
+    except Exception as cause:  # transformers raises many types for foreign files
         raise ConfigError(
             f"expected a model with its tokenizer, got {path!r} ({str(cause)[:200]})", "model.path"
         ) from cause

@@ -45,6 +45,8 @@ transformers.logging.set_verbosity_error()  # a new head is meant to be new
 transformers.logging.disable_progress_bar()
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_HEADS = ("score", "classifier", "pre_classifier")
+"""What peft saves beside an adapter of a classifier, so that it may be new."""
 Base: TypeAlias = "PreTrainedModel | MeanPooled"
 _AUTO = {
     "causal_lm": AutoModelForCausalLM,
@@ -114,12 +116,21 @@ def _base(spec: TransformerSpec, classes: int, seed: int) -> Base:
         if spec.path == NAME:
             return _blank(_shape(spec, classes), spec)
         with _loading(spec.path):
-            model: PreTrainedModel = _auto(spec).from_pretrained(
+            model, report = _auto(spec).from_pretrained(
                 spec.path,
                 dtype=_DTYPES[spec.dtype],
                 trust_remote_code=False,
+                output_loading_info=True,
                 **_source(spec.path, spec.gguf_file),
                 **_labels(spec, classes),
+            )
+        missing = [name for name in report["missing_keys"] if name.split(".")[0] not in _HEADS]
+        if missing and spec.pooling != "mean":
+            raise ConfigError(
+                f"expected all weights but a new head's, got none for {', '.join(sorted(missing)[:3])}; "
+                "drawn at random they would be in no exported adapter. Use a model that has them, or "
+                "`pooling: mean`",
+                "model.path",
             )
         return _ready(model, spec, classes)
 
@@ -174,7 +185,9 @@ def _loading(path: str) -> Iterator[None]:
     """Whatever transformers raises for a model that is not there becomes one error with the path."""
     try:
         yield
-    except (OSError, ValueError, ImportError, KeyError) as cause:
+    except ConfigError:
+        raise
+    except Exception as cause:  # transformers raises many types for foreign files
         raise ConfigError(
             f"expected a folder with a transformers model, a hub id, or {NAME}, got {path!r} "
             f"({str(cause)[:200]}); remote code is never run and weights are safetensors or GGUF",

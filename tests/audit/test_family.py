@@ -26,6 +26,12 @@ def test_the_gaussians_epsilon_solves_the_exact_equation(shift: float) -> None:
     assert math.exp(first) - math.exp(second) == pytest.approx(DELTA, rel=1e-6)
 
 
+def test_a_shift_beyond_all_numbers_is_bounded_and_does_not_overflow() -> None:
+    assert (
+        gaussian_epsilon(25.0, DELTA) < gaussian_epsilon(40.0, DELTA) <= gaussian_epsilon(1e6, DELTA) <= 700.0
+    )
+
+
 @pytest.mark.parametrize("noise", [0.5, 1.0, 4.0])
 def test_the_gaussians_epsilon_is_the_accountants_up_to_its_grid(noise: float) -> None:
     accounted = epsilon(((SampledGaussian(noise, 1.0, 1), 1),), DELTA)

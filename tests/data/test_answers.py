@@ -78,3 +78,17 @@ def test_a_line_that_is_no_answered_prompt_is_refused_by_its_number(
 ) -> None:
     with pytest.raises(DataError, match=f"talks.jsonl, line 2: expected .*{says}"):
         read(tmp_path, talk(1), line)
+
+
+def test_a_mark_at_the_start_and_rare_line_separators_are_text(tmp_path: Path) -> None:
+    file = tmp_path / "talks.jsonl"
+    rows = [json.dumps({"prompt": "a\u2028b", "answer": "x" * n}, ensure_ascii=False) for n in (1, 2, 3, 4)]
+    file.write_bytes("\n".join(rows).encode("utf-8-sig"))
+    data = load("jsonl", path=file, tokenize=Lengths(), test_fraction=0.5)
+    assert len(data.train) + len(data.test) == 4
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", '{"prompt": "a", "answer": "\\ud800"}'])
+def test_nothing_and_half_characters_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match="expected"):
+        read(tmp_path, text)

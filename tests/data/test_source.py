@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securefl.data.source import MIB, content_hash, packaged_file, read_capped
+from securefl.data.source import MIB, content_hash, packaged_file, packaged_folder, read_capped
 from securefl.errors import DataError
 
 
@@ -73,3 +73,10 @@ def test_a_package_is_found_without_running_its_code(tmp_path: Path, monkeypatch
 def test_a_missing_package_is_named_with_the_command_that_brings_it() -> None:
     with pytest.raises(DataError, match="make data"):
         packaged_file("no_such_package_here", "table.csv", "nothing==1.0")
+
+
+@pytest.mark.parametrize("place", [("this.x", "y"), ("json", "/etc"), ("json", ".."), ("json", "nothing")])
+def test_a_packages_folder_is_inside_it_and_found_without_an_import(place: tuple[str, str]) -> None:
+    before = set(sys.modules)
+    assert packaged_folder(*place) is None
+    assert "this" not in set(sys.modules) - before

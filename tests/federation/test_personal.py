@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ class Adds:
 
 
 def model(path: Path, trainer: Adds) -> PersonalModel:
-    return PersonalModel(4, path / "4.safetensors", trainer, EXAMPLES, SeededRandomness(b"p"))
+    return PersonalModel(4, "run", path / "4.safetensors", trainer, EXAMPLES, SeededRandomness(b"p"))
 
 
 def test_a_round_asked_twice_is_trained_from_the_same_start(tmp_path: Path) -> None:
@@ -61,16 +62,31 @@ def test_a_client_that_never_took_part_has_no_model(tmp_path: Path) -> None:
 def test_a_damaged_file_or_one_of_another_model_is_named(tmp_path: Path) -> None:
     one = model(tmp_path, Adds())
     one.follow(SHARED, 0)
-    with pytest.raises(RunDirectoryError, match=r"4\.safetensors: expected 5 finite parameters"):
+    with pytest.raises(
+        RunDirectoryError, match=r"4\.safetensors: expected a personal model of this run, 5 parameters"
+    ):
         one.read(5)
     data = one.path.read_bytes()
-    for damaged in (b"", data[:20], b"\xff" * len(data)):
+    flipped = data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+    for damaged in (b"", data[:20], b"\xff" * len(data), flipped):
         one.path.write_bytes(damaged)
         with pytest.raises(RunDirectoryError, match=r"4\.safetensors: expected the personal model"):
             one.follow(SHARED, 1)
 
 
+def test_the_file_of_another_run_or_of_a_later_round_is_refused(tmp_path: Path) -> None:
+    one = model(tmp_path, Adds())
+    one.follow(SHARED, 5)
+    with pytest.raises(RunDirectoryError, match="expected a personal model of this run"):
+        replace(one, run="another").follow(SHARED, 6)
+    with pytest.raises(RunDirectoryError, match="of round 4 or earlier, got one of 5"):
+        one.follow(SHARED, 4)
+
+
 def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
-    one = PersonalModel(4, tmp_path / "personal" / "4.safetensors", Adds(), EXAMPLES, SeededRandomness(b"p"))
+    one = PersonalModel(
+        4, "run", tmp_path / "personal" / "4.safetensors", Adds(), EXAMPLES, SeededRandomness(b"p")
+    )
     one.follow(SHARED, 0)
     assert one.path.parent.stat().st_mode & 0o077 == 0
+    assert one.path.stat().st_mode & 0o077 == 0

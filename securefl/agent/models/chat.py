@@ -73,6 +73,6 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], pro
 
 def _broken_apart(text: str, names: Sequence[str]) -> str:
     for name in names:
-        while name in text:
+        while not name.isspace() and name in text:
             text = text.replace(name, f"{name[0]} {name[1:]}")
     return text

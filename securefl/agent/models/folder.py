@@ -74,6 +74,10 @@ def load(folder: Path, adapter: Path | None = None) -> LanguageModel:
         raise DataError(
             f"{folder}: expected a model that transformers loads without code of its own, got {error}"
         ) from error
+    if tokenizer.eos_token_id is None:
+        raise DataError(
+            f"{folder}: expected a tokenizer that names the end of a text, got one without eos_token"
+        )
     return LanguageModel(model.eval(), tokenizer)
 
 
