@@ -1,7 +1,8 @@
 """A small causal language model for tests and examples: a tokenizer of public dialogues and a tiny Llama.
 
 Rules kept here:
-- The tokenizer sees the public part only: no client's entity and nothing of a test part is in it.
+- The tokenizer sees the public part of seed 0 only: no client's entity of that seed and nothing of a test
+  part is in it. Under another seed a few clients' entities are words of the public part.
 - Bytes are its alphabet, and each digit is a token, so every text can be said and codes can be copied.
 
 What this file does NOT do: train the model. Its weights are random, from the public seed.
