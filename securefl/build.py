@@ -230,7 +230,7 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
 
 
 def personal_models(
-    terms: Terms, home: Path, run: str, source: Randomness, module: nn.Module
+    terms: Terms, home: Path, run: str, source: Randomness, shared: Learner, initial: Vector
 ) -> dict[int, PersonalModel]:
     """The personal model of every client; none without personalisation.
 
@@ -239,7 +239,8 @@ def personal_models(
         home: the folder of the run's own files.
         run: its id.
         source: where the batches come from.
-        module: the model that trains; what is frozen in it is shared.
+        shared: the resident model; what is frozen in it serves the personal ones too.
+        initial: its first flat vector.
     """
     from securefl.training import LocalSettings
 
@@ -254,7 +255,7 @@ def personal_models(
         proximal=personal.pull if personal.kind == "ditto" else 0.0,
         micro_batch=training.micro_batch,
     )
-    learner = _learner(terms, module, settings)
+    learner = _learner(terms, shared.module(initial), settings)
     return {
         client: PersonalModel(
             client=client,
@@ -300,7 +301,7 @@ def _process(
     stopwatch = Stopwatch()
     learner, initial = build_learner(terms, model)
     setting = build_setting(terms, enrolment.roster, run, source)
-    personal = personal_models(terms, home, run, source, learner.module(initial))
+    personal = personal_models(terms, home, run, source, learner, initial)
     if _averages_apart(config):
         from securefl.training import cross_term_of
 
@@ -482,5 +483,5 @@ def _hosts(
     terms = settle(config, load_dataset(config), run=run)
     learner, initial = build_learner(terms)
     store = Ledger.open(path, create=False, private=source.private, run=run)
-    personal = personal_models(terms, home, run, source, learner.module(initial))
+    personal = personal_models(terms, home, run, source, learner, initial)
     return build_clients(terms, enrolment, source, store, run, learner, stopwatch, clients, personal)

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from securefl.errors import RunDirectoryError
+from securefl.files import write_atomically as write_atomically  # part of this room, made below
 
 CONFIG, MANIFEST, METRICS, ROUNDS = "config.yaml", "manifest.json", "metrics.jsonl", "rounds.jsonl"
 LEDGER, CHECKPOINT, MODEL = "ledger.sqlite", "checkpoint/state.safetensors", "model.safetensors"
@@ -112,29 +113,9 @@ def held(out: Path) -> Iterator[None]:
         yield
 
 
-def write_atomically(path: Path, data: bytes | str) -> None:
-    """Replaces `path` with `data`, or leaves it as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as cause:
-        raise RunDirectoryError(
-            f"{path}: could not be written ({cause}); free space or fix access"
-        ) from cause
-
-
 def write_secret(path: Path, text: str) -> None:
     """Writes a file that only its owner can read."""
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.with_name(path.name + ".part").touch(mode=0o600)
-    write_atomically(path, text)
+    write_atomically(path, text, secret=True)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -214,11 +195,3 @@ def read_json(path: Path) -> dict[str, object]:
     if not isinstance(value, dict):
         raise RunDirectoryError(f"{path}: expected a JSON object, got {type(value).__name__}")
     return value
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

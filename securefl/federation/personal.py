@@ -14,9 +14,6 @@ Personalization", Algorithm 1.
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,9 +28,12 @@ from securefl.data.examples import Examples
 from securefl.errors import DataError, RunDirectoryError
 from securefl.federation.broadcast import received
 from securefl.federation.contribution import LocalUpdate, Words
+from securefl.federation.digest import digest_of
 from securefl.federation.stopwatch import Stopwatch
+from securefl.files import write_atomically
 
 Vector = NDArray[np.float32]
+_TAG = b"securefl personal model 1"
 
 
 class PersonalTrainer(Protocol):
@@ -145,28 +145,7 @@ def _write(path: Path, run: str, round: int, before: Vector, after: Vector) -> N
         "before": np.ascontiguousarray(before),
         "after": np.ascontiguousarray(after),
     }
-    draft = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.touch(mode=0o600)
-        with draft.open("wb") as file:
-            file.write(save(arrays | {"digest": _digest(arrays)}))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        _sync(path.parent)
-    except OSError as cause:
-        raise RunDirectoryError(
-            f"{path}: could not be written ({cause}); free space or fix access, then resume"
-        ) from cause
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_atomically(path, save(arrays | {"digest": digest_of(_TAG, arrays)}), secret=True)
 
 
 def _read(path: Path, run: str, dim: int) -> tuple[int, Vector, Vector] | None:
@@ -175,7 +154,7 @@ def _read(path: Path, run: str, dim: int) -> tuple[int, Vector, Vector] | None:
     try:
         arrays = load(path.read_bytes())
         digest = arrays.pop("digest")
-        if not np.array_equal(digest, _digest(arrays)):
+        if not np.array_equal(digest, digest_of(_TAG, arrays)):
             raise ValueError("its digest is not that of its contents")
         named, round = arrays["run"].tobytes().decode(), int(arrays["round"][0])
         before, after = arrays["before"], arrays["after"]
@@ -190,11 +169,3 @@ def _read(path: Path, run: str, dim: int) -> tuple[int, Vector, Vector] | None:
             f"with {after.size}; give the run a folder of its own, or remove the file"
         )
     return round, before, after
-
-
-def _digest(arrays: Mapping[str, NDArray[np.generic]]) -> NDArray[np.uint8]:
-    hasher = hashlib.sha256(b"securefl personal model 1\n")
-    for name in sorted(arrays):
-        hasher.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
-        hasher.update(arrays[name].tobytes())
-    return np.frombuffer(hasher.digest(), dtype=np.uint8)

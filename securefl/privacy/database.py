@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from securefl.errors import LedgerError
+from securefl.files import sync_folder
 
 APPLICATION_ID = 0x5346_4C31  # "SFL1", shown by file(1)
 BUSY_SECONDS = 30.0
@@ -194,7 +195,7 @@ def _create(path: Path, initialise: Callable[[Database], None]) -> None:
             _place(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def _place(temporary: Path, path: Path) -> None:
@@ -205,14 +206,6 @@ def _place(temporary: Path, path: Path) -> None:
         return
     except OSError:  # a file system without hard links
         temporary.rename(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _connect(path: Path) -> Database:

@@ -185,8 +185,6 @@ def _loading(path: str) -> Iterator[None]:
     """Whatever transformers raises for a model that is not there becomes one error with the path."""
     try:
         yield
-    except ConfigError:
-        raise
     except Exception as cause:  # transformers raises many types for foreign files
         raise ConfigError(
             f"expected a folder with a transformers model, a hub id, or {NAME}, got {path!r} "

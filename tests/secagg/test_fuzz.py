@@ -382,7 +382,9 @@ def header_target() -> Target:
 
     def decode(data: bytes) -> object:
         arrays = {**whole, "header": np.frombuffer(data, dtype=np.uint8)}
-        state = checkpoint_from_bytes(save(arrays | {"digest": checkpoint._digest(arrays)}), 7)
+        state = checkpoint_from_bytes(
+            save(arrays | {"digest": checkpoint.digest_of(checkpoint._TAG, arrays)}), 7
+        )
         again = checkpoint_to_bytes(state)
         assert checkpoint_to_bytes(checkpoint_from_bytes(again, 7)) == again
         return state
