@@ -179,17 +179,41 @@ def test_the_budget_is_a_readable_table() -> None:
     assert "noise multiplier" in text
 
 
-def test_there_is_no_budget_without_privacy() -> None:
-    result = securefl("budget", QUICKSTART, "--set", "privacy={unit: none}")
-    assert result.exit_code == 2
-    assert "privacy.unit: expected a unit to plan a budget for" in result.stderr
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((QUICKSTART, "--set", "privacy={unit: none}"), "expected a unit to plan a budget for"),
+        ((EXAMPLES / "client_level.yaml",), "`securefl check` prints it"),
+    ],
+)
+def test_without_tables_of_epsilon_the_budget_says_why_and_still_prints_the_bytes(
+    arguments: tuple[object, ...], reason: str
+) -> None:
+    result = securefl("budget", *arguments)
+    assert result.exit_code == 0
+    assert reason in " ".join(result.stdout.split())
+    plan = json.loads(securefl("budget", *arguments, "--json").stdout)
+    assert plan["tables"] == {}
+    assert len(plan["bytes_per_client_and_round"]) == 4
+    assert reason in plan["notes"][1]
 
 
-def test_budget_tables_are_for_examples_and_point_clients_to_check() -> None:
-    result = securefl("budget", EXAMPLES / "client_level.yaml")
-    assert result.exit_code == 2
-    assert "privacy.unit" in result.stderr
-    assert "`securefl check` prints it" in " ".join(result.stderr.split())
+@pytest.mark.parametrize("config", [QUICKSTART, EXAMPLES / "client_level.yaml"])
+def test_the_budget_has_the_bytes_of_the_card(config: Path) -> None:
+    plan = json.loads(securefl("budget", config, "--json").stdout)
+    card = securefl("check", config).stdout
+    assert plan["notes"][0] in card
+    kinds = plan["bytes_per_client_and_round"]
+    assert f"receives {kinds['model down'] + kinds['protocol down']:,} ({kinds['model down']:,}" in card
+    assert f"sends {kinds['masked vector up'] + kinds['protocol up']:,} bytes" in card
+
+
+def test_the_budget_without_its_data_keeps_the_tables_and_says_what_is_not_known(tmp_path: Path) -> None:
+    data = f"data={{kind: csv, path: {tmp_path / 'no.csv'}, label: sick, partition: {{kind: iid}}}}"
+    plan = json.loads(securefl("budget", QUICKSTART, "--set", data, "--json").stdout)
+    assert plan["bytes_per_client_and_round"] == {}
+    assert "Bytes are not known without the data" in plan["notes"][0]
+    assert len(plan["tables"]) == 3
 
 
 def test_init_writes_a_config_that_passes_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,8 +40,9 @@ def encode(
     room, most = _room(encoding, others, liars), encoding.step * (1 << (encoding.ring_bits - 1))
     wanted = np.clip(np.where(np.isnan(vector), np.inf, vector), -most, most) * (weight / encoding.cap)
     cut = np.clip(encoding.spread(wanted), -room, room)
-    words = np.full(encoding.length, weight, dtype=encoding.dtype)
+    words = np.empty(encoding.length, dtype=encoding.dtype)
     words[: cut.size] = quantise(cut, encoding.step, stream, encoding.dtype)
+    words[cut.size :] = encoding.weight_words(weight)
     words &= encoding.dtype((1 << encoding.ring_bits) - 1)
     return words
 

@@ -39,22 +39,32 @@ def check(config: ConfigFile, overrides: Overrides = None, as_json: Json = False
 
 
 def budget(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Tables of epsilon against noise, rounds and sample rate around CONFIG. Reads no data, no ledger."""
+    """Bytes per client and round, and epsilon against noise, rounds and sample rate. Reads no ledger."""
     with output.told(as_json):
         from securefl import config as configuration
 
         settled = configuration.load(config, overrides or ())
-        tables = budget_tables(settled)
+        refused = _why_no_tables(settled)
+        tables = {} if refused else budget_tables(settled)
+        kinds, said = _bytes(settled)
         if as_json:
             output.print_json(
                 {
+                    "bytes_per_client_and_round": kinds,
                     "target_epsilon": settled.privacy.epsilon,
                     "delta": settled.privacy.delta,
                     "tables": {name: [asdict(row) for row in rows] for name, rows in tables.items()},
+                    "notes": [said, *refused],
                 }
             )
             return
-        _print_budget(settled, tables)
+        cells = [(kind, f"{count:,}") for kind, count in kinds.items()]
+        output.print_table("Bytes per client and round", ("message", "bytes"), cells)
+        output.print_text(f"{said}\n")
+        if refused:
+            output.print_text(f"No tables of epsilon: {refused[0]}")
+        else:
+            _print_budget(settled, tables)
 
 
 def budget_tables(config: Config) -> dict[str, tuple[BudgetRow, ...]]:
@@ -67,18 +77,10 @@ def budget_tables(config: Config) -> dict[str, tuple[BudgetRow, ...]]:
     from securefl.privacy.accountant import noise_multiplier_for
     from securefl.privacy.planning import around_noise, around_rate, around_rounds, budget_table
 
+    if refused := _why_no_tables(config):
+        raise ConfigError(refused[0], "privacy.unit")
     privacy, training, rounds = config.privacy, config.training, config.server.rounds
-    if privacy.unit == "none":
-        raise ConfigError(
-            "expected a unit to plan a budget for, got 'none', which promises nothing; use unit 'example'",
-            "privacy.unit",
-        )
-    if privacy.unit == "client":
-        raise ConfigError(
-            "expected unit 'example' for tables over noise and sample rates, got 'client', whose noise "
-            "follows from epsilon, rounds and groups; `securefl check` prints it",
-            "privacy.unit",
-        )
+    assert privacy.unit == "example"  # noqa: S101 - the others were refused
     steps = training.local_steps * (rounds + privacy.spare_releases)
     noise = noise_multiplier_for(
         privacy.epsilon, privacy.delta, training.sample_rate, steps, method=privacy.accountant
@@ -100,6 +102,33 @@ def budget_tables(config: Config) -> dict[str, tuple[BudgetRow, ...]]:
         )
         for name, grid in grids.items()
     }
+
+
+def _why_no_tables(config: Config) -> tuple[str, ...]:
+    """Why epsilon is not tabulated for a unit; empty where it is."""
+    if config.privacy.unit == "none":
+        return (
+            "expected a unit to plan a budget for, got 'none', which promises nothing; use unit 'example'",
+        )
+    if config.privacy.unit == "client":
+        return (
+            "expected unit 'example' for tables over noise and sample rates, got 'client', whose noise "
+            "follows from epsilon, rounds and groups; `securefl check` prints it",
+        )
+    return ()
+
+
+def _bytes(config: Config) -> tuple[dict[str, int], str]:
+    """Bytes by kind of message, and a sentence about them; or why they are not known without the data."""
+    from securefl.build import load_dataset
+    from securefl.errors import DataError
+    from securefl.guarantee import traffic, traffic_sentence, wire
+
+    try:
+        counted = traffic(config, wire(config, load_dataset(config)))
+    except DataError as reason:
+        return {}, f"Bytes are not known without the data, which say how large the model is: {reason}"
+    return counted.kinds(), traffic_sentence(config, counted)
 
 
 def _print_budget(config: Config, tables: dict[str, tuple[BudgetRow, ...]]) -> None:

@@ -50,6 +50,14 @@ class SecureAggregation(Section):
     ] = "x25519"
     clip_norm: Annotated[Norm, doc("L2 bound of one client's update.", 1.0)]
     bits: Annotated[int, Field(ge=4, le=32), doc("Resolution of one encoded coordinate.", 16, "bits")] = 16
+    rotation: Annotated[
+        bool,
+        doc(
+            "Rotates updates by a public seed before they are rounded, so that a few bits are enough; the "
+            "vector is padded to a power of two.",
+            True,
+        ),
+    ] = False
     epoch_rounds: Annotated[
         Count,
         doc("Rounds for which drawn groups stay fixed, so that sums cannot be differenced.", 10, "rounds"),

@@ -186,6 +186,12 @@ def _check_client_level(config: Config) -> None:
             "its update to be seen alone. Turn masking on, or use privacy.unit 'example'",
             "secure_aggregation.masking",
         )
+    if secagg.rotation:
+        raise ConfigError(
+            "expected nothing with privacy.unit 'client', got true; its encoding rotates by itself wherever "
+            "that makes a vector shorter, and both cost the same epsilon. Remove the key",
+            "secure_aggregation.rotation",
+        )
     if config.server.weights.kind != "uniform":
         raise ConfigError(
             f"expected uniform with privacy.unit 'client', got {config.server.weights.kind!r}; the noise is "
@@ -293,12 +299,13 @@ def _check_weights(config: Config) -> None:
         bits=config.secure_aggregation.bits,
         dim=1,
         members=config.largest_group,
-        cap=_largest_weight(config),
+        cap=largest_weight(config),
         weighted=weights.kind == "examples",
     )
 
 
-def _largest_weight(config: Config) -> int:
+def largest_weight(config: Config) -> int:
+    """The largest weight that one client can have."""
     weights = config.server.weights
     if weights.kind == "uniform":
         return 1

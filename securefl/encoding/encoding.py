@@ -38,6 +38,10 @@ class Encoding(Protocol):
         """Largest weight of one member."""
 
     @property
+    def rotation(self) -> bytes | None:
+        """Public seed of the rotation; None for none."""
+
+    @property
     def step(self) -> float:
         """The distance between neighbouring representable values."""
 
@@ -75,6 +79,12 @@ class Encoding(Protocol):
 
     def spread(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
         """A vector in the coordinates that are rounded. Shapes: (dim,) -> (at most length,)."""
+
+    def gathered(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The vector behind coordinates as `spread` gives them. Shapes: (at least dim,) -> (dim,)."""
+
+    def weight_words(self, weight: int) -> list[int]:
+        """What an encoded vector carries behind the update's coordinates."""
 
     def encode(
         self, update: NDArray[np.floating], stream: Stream, weight: int = 1

@@ -1,18 +1,23 @@
-"""Real updates as integers in a ring: clip, weight, round at random, wrap.
+"""Real updates as integers in a ring: clip, weight, rotate if asked, round at random, wrap.
 
 Rules kept here:
 - Overflow is impossible: a coordinate is clamped to +-(2^(bits-1) - 1) steps before rounding, rounding
-  never leaves that range, and the ring is the smallest that holds `members` of them (and of the weights).
+  never leaves that range, and the ring is the smallest that holds `members` of them. A weight is written in
+  digits of that range, so that a few bits per coordinate stay a few bits.
+- A rotation is public, the same for every member, and undone once, on the sum. What it spreads evenly needs a
+  smaller range, so that as many bits make smaller steps.
 - Clipping happens here and in float64, so whatever was added before it, noise included, is inside the
   bound; a non-finite coordinate is refused before it becomes an integer.
 - Rounding is unbiased and its uniforms come from the caller's private stream, one per coordinate in
   order, so the block size does not show in the result.
-- Work is done in blocks: beside the update and its ring image there is never a float64 copy of either.
+- Work is done in blocks: beside the update and its ring image there is never a float64 copy of either,
+  unless the update is rotated.
 
 What this file does NOT do: add noise or know about privacy. A bound on the L2 norm limits the size of
 an update, not its direction.
 
-Reference: Alistarh et al. 2017 (QSGD), section 3 (unbiased stochastic rounding).
+Reference: Alistarh et al. 2017 (QSGD), section 3 (unbiased stochastic rounding); Suresh et al. 2017,
+"Distributed Mean Estimation with Limited Communication", section 3 (rotation before it).
 """
 
 from __future__ import annotations
@@ -26,11 +31,15 @@ from numpy.typing import NDArray
 from securefl.crypto.randomness import Stream
 from securefl.encoding.encoding import Encoding
 from securefl.encoding.packing import packed_size, ring_dtype
+from securefl.encoding.rotation import largest_share, padded, rotate, unrotate
 from securefl.errors import ConfigError, DataError, ProtocolError
 
 MIN_BITS = 4
 MAX_BITS = 32
 MAX_RING_BITS = 64
+CUT_CHANCE = 2.0**-40
+"""That a coordinate of a rotated update is beyond the range and cut, per update."""
+_LARGEST_WEIGHT = 1 << 53
 _BLOCK = 1 << 14
 
 
@@ -44,10 +53,13 @@ class FixedPoint:
         dim: coordinates of an update.
         members: how many vectors may be summed, at most.
         cap: largest weight of one member; updates are scaled by weight / cap before rounding.
-        weighted: whether one more coordinate carries the member's weight through the sum.
+        weighted: whether further coordinates carry the member's weight through the sum.
+        rotation: public seed of the rotation; None for none.
 
     Guarantee: for any updates and any weights from 1 to `cap`, the sum of up to `members` encodings
-    decodes to the exact sum of the rounded updates; no coordinate wraps.
+    decodes to the exact sum of the rounded updates; no coordinate wraps. Rotated: it decodes to that sum
+    rotated back, up to float64 rounding, and an update that does not depend on the seed is rounded without
+    bias but for a chance of 2^-40.
 
     Raises:
         ConfigError: the sum could need more than 64 bits, or a field is out of range.
@@ -68,6 +80,7 @@ class FixedPoint:
     members: int
     cap: int = 1
     weighted: bool = False
+    rotation: bytes | None = None
 
     def __post_init__(self) -> None:
         if not (isfinite(self.clip_norm) and self.clip_norm > 0):
@@ -96,7 +109,8 @@ class FixedPoint:
     @property
     def step(self) -> float:
         """The distance between neighbouring representable values."""
-        return self.clip_norm / self.limit
+        share = 1.0 if self.rotation is None else largest_share(padded(self.dim), CUT_CHANCE)
+        return share * self.clip_norm / self.limit
 
     @property
     def ring_bits(self) -> int:
@@ -110,8 +124,8 @@ class FixedPoint:
 
     @property
     def length(self) -> int:
-        """Coordinates of an encoded vector: `dim`, and one more if weighted."""
-        return self.dim + int(self.weighted)
+        """Coordinates of an encoded vector: `dim`, or the power of two above it, and a weight's digits."""
+        return self._rounded_dim + self._digits
 
     @property
     def wire_bytes(self) -> int:
@@ -125,7 +139,7 @@ class FixedPoint:
         Rounding moves a coordinate by less than one step, and dividing by the smallest honest weight
         total, one per survivor, magnifies that by `cap`.
         """
-        return self.clip_norm + self.cap * sqrt(self.dim) * self.step
+        return self.clip_norm + self.cap * sqrt(self._rounded_dim) * self.step
 
     @property
     def noisy(self) -> bool:
@@ -133,13 +147,24 @@ class FixedPoint:
         return False
 
     def spread(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
-        """The coordinates that are rounded are the vector's own. Shapes: (dim,) -> (dim,)."""
-        return vector.astype(np.float64)
+        """A vector in the coordinates that are rounded. Shapes: (dim,) -> (dim,), longer if rotated."""
+        return vector.astype(np.float64) if self.rotation is None else rotate(vector, self.rotation)
+
+    def gathered(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The vector behind coordinates as `spread` gives them. Shapes: (at least dim,) -> (dim,)."""
+        if self.rotation is None:
+            return coordinates[: self.dim]
+        return unrotate(coordinates[: self._rounded_dim], self.rotation, self.dim)
+
+    def weight_words(self, weight: int) -> list[int]:
+        """What follows the update's coordinates: the weight's digits, lowest first; none if not weighted."""
+        width = self.bits - 1
+        return [weight >> width * place & self.limit for place in range(self._digits)]
 
     def encode(
         self, update: NDArray[np.floating], stream: Stream, weight: int = 1
     ) -> NDArray[np.unsignedinteger]:
-        """Clip `update` to `clip_norm`, scale it by weight / cap, round it at random, wrap it.
+        """Clip `update` to `clip_norm`, rotate it, scale it by weight / cap, round it at random, wrap it.
 
         Shapes: update (dim,) -> (length,), words below 2^ring_bits.
 
@@ -150,9 +175,12 @@ class FixedPoint:
             raise ValueError(f"expected an update of shape ({self.dim},), got {update.shape}")
         if not 1 <= weight <= self.cap:
             raise ValueError(f"expected a weight from 1 to the cap {self.cap}, got {weight}")
-        shrinking = _shrinking(update, self.clip_norm)
+        if self.rotation is not None:
+            update, shrinking = rotate(clip_to_norm(update, self.clip_norm), self.rotation), None
+        else:
+            shrinking = _shrinking(update, self.clip_norm)
         words = np.empty(self.length, dtype=self.dtype)
-        for start in range(0, self.dim, _BLOCK):
+        for start in range(0, update.size, _BLOCK):
             scaled = update[start : start + _BLOCK].astype(np.float64)
             _shrink(scaled, shrinking)
             scaled *= weight / self.cap
@@ -160,7 +188,7 @@ class FixedPoint:
             # The division by the step may pass the limit by one unit in the last place.
             np.clip(scaled, -self.limit, self.limit, out=scaled)
             words[start : start + scaled.size] = _rounded(scaled, stream)
-        words[self.dim :] = weight
+        words[update.size :] = self.weight_words(weight)
         words &= self.dtype((1 << self.ring_bits) - 1)
         return words
 
@@ -182,13 +210,40 @@ class FixedPoint:
         """
         signed = signed_sum(self, total, survivors)
         weight_total = self._weight_total(signed, survivors, public_weight)
-        mean = signed[: self.dim].astype(np.float64)
+        mean = signed[: self._rounded_dim].astype(np.float64)
         mean *= self.step * self.cap / weight_total
-        return mean, weight_total
+        return self.gathered(mean), weight_total
+
+    @property
+    def _rounded_dim(self) -> int:
+        return self.dim if self.rotation is None else padded(self.dim)
+
+    @property
+    def _digits(self) -> int:
+        """Coordinates of a weight: digits of at most `limit`, so that their sums need no wider ring."""
+        return -(-self.cap.bit_length() // (self.bits - 1)) if self.weighted else 0
+
+    def _largest_sum(self) -> int:
+        return self.members * self.limit
+
+    def _check_ring(self) -> None:
+        if self.ring_bits > MAX_RING_BITS:
+            raise ConfigError(
+                f"the sum of {self.members} members needs {self.ring_bits} bits, and the ring has at most "
+                f"{MAX_RING_BITS}; lower the bits or the group size",
+                "secure_aggregation.bits",
+            )
+        if self.weighted and self.members * self.cap > _LARGEST_WEIGHT:
+            raise ConfigError(
+                f"expected weights of {self.members} members that add up to at most 2^53, which a float64 "
+                f"holds exactly, got a cap of {self.cap}; lower the cap",
+                "server.weights.cap",
+            )
 
     def _weight_total(self, signed: NDArray[np.int64], survivors: int, public_weight: float | None) -> float:
         if self.weighted:
-            weight_total = float(signed[self.dim])
+            sums = signed[self._rounded_dim :].tolist()
+            weight_total = float(sum(each << (self.bits - 1) * place for place, each in enumerate(sums)))
         elif public_weight is not None:
             weight_total = float(public_weight)
         elif self.cap == 1:
@@ -201,19 +256,6 @@ class FixedPoint:
                 f"and {survivors * self.cap}, got {weight_total:g}; drop this sum"
             )
         return weight_total
-
-    def _largest_sum(self) -> int:
-        weights = self.members * self.cap if self.weighted else 0
-        return max(self.members * self.limit, weights)
-
-    def _check_ring(self) -> None:
-        if self.ring_bits > MAX_RING_BITS:
-            by_weight = self.weighted and self.cap > self.limit
-            raise ConfigError(
-                f"the sum of {self.members} members needs {self.ring_bits} bits, and the ring has at most "
-                f"{MAX_RING_BITS}; lower {'the cap' if by_weight else 'the bits or the group size'}",
-                "server.weights.cap" if by_weight else "secure_aggregation.bits",
-            )
 
 
 def clip_to_norm(vector: NDArray[np.floating], bound: float) -> NDArray[np.float64]:

@@ -178,6 +178,14 @@ class NoisyFixedPoint:
         """A vector in the coordinates that are rounded, without a bit. Shapes: (dim,) -> (length,)."""
         return self._spread(vector, 0.0)
 
+    def gathered(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The vector behind coordinates as `spread` gives them. Shapes: (length,) -> (dim,)."""
+        return self._whole(coordinates)[: self.dim]
+
+    def weight_words(self, weight: int) -> list[int]:
+        """Nothing: everybody's weight is 1."""
+        return []
+
     def encode(
         self, update: NDArray[np.floating], stream: Stream, weight: int = 1
     ) -> NDArray[np.unsignedinteger]:
@@ -250,7 +258,12 @@ class NoisyFixedPoint:
         """The mean update, then the mean bit if there is one. Shapes: (length,) -> (at least dim,)."""
         mean = signed_sum(self, total, survivors).astype(np.float64)
         mean *= self.step / survivors
-        return mean if self.rotation is None else unrotate(mean, self.rotation, mean.size)
+        return self._whole(mean)
+
+    def _whole(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.rotation is None:
+            return coordinates
+        return unrotate(coordinates, self.rotation, coordinates.size)
 
     def _wrapped(self, values: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
         values &= np.int64((1 << self.ring_bits) - 1 if self.ring_bits < 64 else -1)

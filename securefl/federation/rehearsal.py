@@ -46,13 +46,24 @@ class Traffic:
         up: bytes that a client sends.
         down: bytes that it receives.
         vector: of `up`, the packed ring vector.
+        model: of `down`, the model, and the clip where it moves.
         measured_members: clients in the group that was played.
     """
 
     up: int
     down: int
     vector: int
+    model: int
     measured_members: int
+
+    def kinds(self) -> dict[str, int]:
+        """Bytes by kind of message. The draw of groups comes on top, once per epoch."""
+        return {
+            "model down": self.model,
+            "protocol down": self.down - self.model,
+            "masked vector up": self.vector,
+            "protocol up": self.up - self.vector,
+        }
 
 
 @dataclass(frozen=True)
@@ -90,13 +101,15 @@ def rehearse(encoding: Encoding, grouping: Grouping, cohort: int, parameters: in
     outcome = aggregate(_plan(played, roster, short), b"", _exchange(people, short))[0]
     # Within an epoch the keys of the round after ride in the envelope of the last answer, instead of before.
     envelope = len(join((b"", b""))) if grouping.masking and grouping.epoch_rounds > 1 else 0
+    model = broadcast_bytes(encoding, parameters)
     return Traffic(
         up=max(outcome.bytes_up.values()) + encoding.wire_bytes - short.wire_bytes + envelope,
         down=max(outcome.bytes_down.values())
         + envelope
-        + broadcast_bytes(encoding, parameters)
+        + model
         + _evidence_bytes(drawers, short, roster, cohort),
         vector=encoding.wire_bytes,
+        model=model,
         measured_members=members,
     )
 

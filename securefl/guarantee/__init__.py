@@ -3,7 +3,8 @@
 from securefl.guarantee.abandonment import abandon_probability
 from securefl.guarantee.card import Card, card
 from securefl.guarantee.statement import privacy_statement
-from securefl.guarantee.terms import Budget, Terms, check_ledger, model_spec, settle, with_rule
+from securefl.guarantee.terms import Budget, Terms, check_ledger, settle, with_rule
+from securefl.guarantee.wire import model_spec, traffic, traffic_sentence, wire
 
 __all__ = [
     "Budget",
@@ -15,5 +16,8 @@ __all__ = [
     "model_spec",
     "privacy_statement",
     "settle",
+    "traffic",
+    "traffic_sentence",
+    "wire",
     "with_rule",
 ]

@@ -19,10 +19,9 @@ from securefl.guarantee.client_level import adaptive_clip, adaptive_limits, clie
 from securefl.guarantee.rules import at_the_limit, bears, steps_text
 from securefl.guarantee.statement import neighbouring_relation
 from securefl.guarantee.terms import Budget, Terms
+from securefl.guarantee.wire import traffic_sentence
 from securefl.privacy.events import DistributedDiscreteGaussian, SampledGaussian
 from securefl.secagg import Shape, split_probability
-
-_OTHER_SIZE = " Measured in a group of {0.measured_members}; a larger one costs more by its logarithm."
 
 
 @dataclass(frozen=True)
@@ -222,18 +221,17 @@ def _percent(chance: float) -> str:
 
 
 def _cost_lines(terms: Terms) -> list[str]:
-    traffic, encoding = terms.traffic, terms.encoding
+    encoding = terms.encoding
     return [
         _travelling(terms)
-        + f" of {encoding.bits} bits in a ring of {encoding.ring_bits} bits; "
+        + f" of {encoding.bits} bits in a ring of {encoding.ring_bits} bits"
+        + (f", rotated and padded to {encoding.length:,}; " if is_rotated(terms) else "; ")
         + (
             "honest sums with their noise overflow it with probability at most 2^-40 per round."
             if terms.config.privacy.unit == "client"
             else "overflow is impossible for the declared clients, bits and weights."
         ),
-        f"Each client sends {traffic.up:,} bytes per round ({traffic.vector:,} of them the vector) and "
-        f"receives {traffic.down:,}; the draw of groups comes on top, once per epoch."
-        + ("" if traffic.measured_members == terms.config.largest_group else _OTHER_SIZE.format(traffic)),
+        traffic_sentence(terms.config, terms.traffic),
     ]
 
 

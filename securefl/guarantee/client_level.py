@@ -139,4 +139,4 @@ def _price(terms: Terms, event: DistributedDiscreteGaussian) -> str:
 
 def is_rotated(terms: Terms) -> bool:
     """Whether updates are rotated before they are rounded."""
-    return isinstance(terms.encoding, NoisyFixedPoint) and terms.encoding.rotation is not None
+    return terms.encoding.rotation is not None

@@ -15,21 +15,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from securefl.config import Config
-from securefl.config.learning import ClientPrivacy
 from securefl.data import Dataset, partition
-from securefl.data.examples import Task
 from securefl.data.partition import Parts
 from securefl.data.split import held_out as split_off
-from securefl.encoding import Encoding, FixedPoint
+from securefl.encoding import Encoding
 from securefl.errors import BudgetExceeded, ConfigError, DataError, LedgerUnusable
-from securefl.federation.rehearsal import Grouping, Traffic, rehearse
-from securefl.guarantee.noisy_sum import noisy_sum
+from securefl.federation.rehearsal import Traffic
+from securefl.guarantee.wire import traffic, wire
 from securefl.privacy.accountant import epsilon, noise_multiplier_for
-from securefl.privacy.events import Event, SampledGaussian
+from securefl.privacy.events import DistributedDiscreteGaussian, Event, SampledGaussian
 from securefl.privacy.ledger import Ledger
 from securefl.robust import OwnRule, rows_needed
-from securefl.training.lora import LoraSpec, TransformerSpec, place_of
-from securefl.training.shapes import ModelSpec, parameter_count
 from securefl.training.turns import Turns
 
 
@@ -116,34 +112,22 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
     split = config.data.partition
     given = partition(dataset, split.kind, config.clients, config.seed, alpha=split.alpha)
     shares, held_out = _apart(config, dataset, given)
-    weights = client_weights(config, shares)
-    turns = None
-    if dim is None:
-        dim, turns = _layout(config, dataset)
-    length = dim if turns is None else turns.length
-    encoding, budget = (
-        _client_level(config, config.privacy, length)
-        if config.privacy.unit == "client"
-        else (_encoding(config, weights, length), _budget(config, dataset))
-    )
+    travels = wire(config, dataset, dim)
+    budget = _budget(config, dataset) if travels.event is None else _client_level(config, travels.event)
     if budget is not None:
         _refuse_over_cap(config, dataset, budget, run)
-    secagg = config.secure_aggregation
-    traffic = rehearse(
-        encoding,
-        Grouping(
-            members=encoding.members,
-            threshold=secagg.threshold,
-            colluding=secagg.max_colluding,
-            max_dropout=secagg.dropout_bound,
-            agreement=secagg.agreement,
-            masking=secagg.masking,
-            epoch_rounds=secagg.epoch_rounds,
-        ),
-        config.cohort_size,
-        dim,
+    return Terms(
+        config,
+        dataset,
+        shares,
+        held_out,
+        travels.dim,
+        travels.encoding,
+        budget,
+        client_weights(config, shares),
+        traffic(config, travels),
+        turns=travels.turns,
     )
-    return Terms(config, dataset, shares, held_out, dim, encoding, budget, weights, traffic, turns=turns)
 
 
 def with_rule(terms: Terms, rule: OwnRule) -> Terms:
@@ -161,18 +145,6 @@ def with_rule(terms: Terms, rule: OwnRule) -> Terms:
             "robust.max_malicious",
         )
     return replace(terms, own_rule=rule)
-
-
-def model_spec(config: Config, task: Task) -> ModelSpec | TransformerSpec:
-    """The model section as the training layer reads it, for what the data give to learn."""
-    model = config.model
-    if model.kind == "transformer":
-        lora = model.lora
-        adapters = None if lora is None else LoraSpec(lora.method, lora.rank, lora.alpha, tuple(lora.targets))
-        return TransformerSpec(
-            place_of(str(model.path)), model.gguf_file, model.dtype, adapters, task, model.pooling
-        )
-    return ModelSpec(model.kind, tuple(model.hidden), tuple(model.channels))
 
 
 def _apart(config: Config, dataset: Dataset, given: Parts) -> tuple[Parts, Parts]:
@@ -197,16 +169,6 @@ def _apart(config: Config, dataset: Dataset, given: Parts) -> tuple[Parts, Parts
     )
 
 
-def _layout(config: Config, dataset: Dataset) -> tuple[int, Turns | None]:
-    """Parameters that train, and who trains when."""
-    spec = model_spec(config, dataset.task)
-    if isinstance(spec, ModelSpec):
-        return parameter_count(spec, dataset.shape, dataset.classes), None
-    from securefl.training import layout
-
-    return layout(spec, dataset.classes)
-
-
 def client_weights(config: Config, shares: Parts) -> dict[int, int]:
     """Integer weight per client: 1, the declared constant, or the capped number of examples."""
     declared = config.server.weights
@@ -215,18 +177,6 @@ def client_weights(config: Config, shares: Parts) -> dict[int, int]:
     if declared.kind == "public":
         return dict(enumerate(declared.values))
     return {client: min(len(share), declared.cap) for client, share in enumerate(shares)}
-
-
-def _encoding(config: Config, weights: dict[int, int], dim: int) -> Encoding:
-    declared = config.server.weights
-    return FixedPoint(
-        clip_norm=config.secure_aggregation.clip_norm,
-        bits=config.secure_aggregation.bits,
-        dim=dim,
-        members=config.largest_group,
-        cap=declared.cap if declared.kind == "examples" else max(weights.values()),
-        weighted=declared.kind == "examples",
-    )
 
 
 def _budget(config: Config, dataset: Dataset) -> Budget | None:
@@ -260,11 +210,12 @@ def _budget(config: Config, dataset: Dataset) -> Budget | None:
     )
 
 
-def _client_level(config: Config, privacy: ClientPrivacy, dim: int) -> tuple[Encoding, Budget | None]:
-    encoding, event = noisy_sum(config, privacy, dim)
+def _client_level(config: Config, event: DistributedDiscreteGaussian) -> Budget:
+    privacy = config.privacy
+    assert privacy.unit == "client"  # noqa: S101 - no other one has such an event
     releases = config.server.rounds + privacy.spare_releases
     spent = epsilon(((event, releases),), privacy.delta, privacy.accountant)
-    return encoding, Budget(event, releases, spent, spent, privacy.delta, privacy.cap, privacy.accountant)
+    return Budget(event, releases, spent, spent, privacy.delta, privacy.cap, privacy.accountant)
 
 
 def _refuse_over_cap(config: Config, dataset: Dataset, budget: Budget, run: str | None) -> None:

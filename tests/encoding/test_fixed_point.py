@@ -58,7 +58,7 @@ def test_as_many_extreme_updates_as_members_sum_without_wrapping(codec, sign):
 @given(CODECS)
 @quick
 def test_the_ring_holds_the_largest_sum_and_one_bit_less_would_not(codec):
-    largest = max(codec.members * codec.limit, codec.members * codec.cap if codec.weighted else 0)
+    largest = codec.members * codec.limit
     assert largest <= 2 ** (codec.ring_bits - 1) - 1
     assert largest > 2 ** (codec.ring_bits - 2) - 1
 
@@ -113,11 +113,28 @@ def test_the_ring_boundary_of_64_bits_is_exact():
     assert caught.value.path == "secure_aggregation.bits"
 
 
-def test_a_cap_that_overflows_the_weight_coordinate_is_refused():
-    assert FixedPoint(1.0, 16, 1, members=1, cap=2**63 - 1, weighted=True).ring_bits == 64
+def test_a_cap_whose_total_no_float_holds_is_refused():
+    assert FixedPoint(1.0, 16, 1, members=2, cap=2**52, weighted=True).ring_bits == 17
     with pytest.raises(ConfigError, match="lower the cap") as caught:
-        FixedPoint(1.0, 16, 1, members=1, cap=2**63, weighted=True)
+        FixedPoint(1.0, 16, 1, members=2, cap=2**52 + 1, weighted=True)
     assert caught.value.path == "server.weights.cap"
+
+
+@given(st.integers(4, 32), st.integers(1, 64), st.data())
+@quick
+def test_weights_travel_in_digits_that_need_no_wider_ring_and_add_up_exactly(bits, members, data):
+    cap = data.draw(st.integers(1, 2**40))
+    codec = FixedPoint(1.0, bits, 1, members, cap=cap, weighted=True)
+    assert codec.ring_bits == FixedPoint(1.0, bits, 1, members).ring_bits
+    weights = data.draw(st.lists(st.integers(1, cap), min_size=1, max_size=min(members, 5)))
+    total = np.add.reduce([codec.encode(np.zeros(1), stream(), each) for each in weights], dtype=codec.dtype)
+    assert codec.decode(total, len(weights))[1] == sum(weights)
+
+
+def test_few_bits_stay_few_bits_on_the_wire_with_weights_too():
+    codec = FixedPoint(1.0, 4, 1000, members=4, cap=200, weighted=True)
+    # 7 steps, 4 members: 28 < 2^5, with a sign 6 bits; 200 < 8^3 is three digits.
+    assert (codec.ring_bits, codec.length, codec.wire_bytes) == (6, 1003, 753)
 
 
 def test_the_word_type_follows_the_ring():

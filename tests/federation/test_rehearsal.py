@@ -24,7 +24,8 @@ def test_a_longer_model_costs_its_own_bytes_and_no_others(masking: bool) -> None
     long = rehearse(long_encoding, group(4, masking), 12)
     assert short.vector == ENCODING.wire_bytes
     assert long.up - short.up == long_encoding.wire_bytes - ENCODING.wire_bytes
-    assert long.down - short.down == 4 * 4000, "float32 parameters"
+    assert long.down - short.down == long.model - short.model == 4 * 4000, "float32 parameters"
+    assert sum(long.kinds().values()) == long.up + long.down
 
 
 def test_masking_costs_keys_and_shares_and_grows_with_the_group() -> None:

@@ -19,6 +19,7 @@ from securefl.attacks.capability import Capability
 from securefl.attacks.spying.loot import Loot, Words, words_of
 from securefl.attacks.spying.spy import Spy
 from securefl.encoding import Encoding
+from securefl.encoding.fixed_point import sign_extended
 from securefl.secagg import Step
 
 _SOURCE = "Zhao, Mopuri and Bilen 2020; Wainakh et al. 2022"
@@ -55,9 +56,8 @@ def favoured(words: Words, encoding: Encoding, classes: int) -> int:
         >>> favoured(np.array([7, 3, 2**codec.ring_bits - 1], codec.dtype), codec, 2)
         0
     """
-    half = np.int64(1) << np.int64(encoding.ring_bits - 1)
-    biases = words[encoding.dim - classes : encoding.dim].astype(np.int64)
-    return int(np.argmax(((biases + half) & (2 * half - 1)) - half))
+    coordinates = sign_extended(words, encoding.ring_bits).astype(np.float64)
+    return int(np.argmax(encoding.gathered(coordinates)[encoding.dim - classes :]))
 
 
 def _sums(loot: Loot, number: int) -> dict[int, Words]:
