@@ -628,14 +628,14 @@ def test_the_steps_before_a_rule_come_in_the_order_of_the_file() -> None:
     assert configuration.parse(TEXT).robust.steps == ()
 
 
-def test_the_largest_cap_that_the_ring_holds_is_accepted_and_one_more_is_refused() -> None:
-    largest = (2**63 - 1) // 4  # a signed ring of 64 bits holds the weights of a group of 4
+def test_the_largest_cap_that_a_total_holds_is_accepted_and_one_more_is_refused() -> None:
+    largest = 2**53 // 4  # a float64 holds the weight total of a group of 4 exactly
 
     def weights(cap: int) -> str:
         return f"server.weights={{kind: examples, cap: {cap}}}"
 
     assert configuration.parse(TEXT, [weights(largest)]).server.weights.kind == "examples"
-    with pytest.raises(ConfigError, match=r"server\.weights\.cap: the sum of 4 members needs 65 bits"):
+    with pytest.raises(ConfigError, match=r"server\.weights\.cap: expected weights of 4 members that add up"):
         configuration.parse(TEXT, [weights(largest + 1)])
 
 

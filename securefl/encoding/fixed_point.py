@@ -37,8 +37,8 @@ from securefl.errors import ConfigError, DataError, ProtocolError
 MIN_BITS = 4
 MAX_BITS = 32
 MAX_RING_BITS = 64
-CUT_CHANCE = 2.0**-40
-"""That a coordinate of a rotated update is beyond the range and cut, per update."""
+CUT_CHANCE = 2.0**-20
+"""That any coordinate of a rotated update is beyond the range and a little of it is cut, per update."""
 _LARGEST_WEIGHT = 1 << 53
 _BLOCK = 1 << 14
 
@@ -59,7 +59,7 @@ class FixedPoint:
     Guarantee: for any updates and any weights from 1 to `cap`, the sum of up to `members` encodings
     decodes to the exact sum of the rounded updates; no coordinate wraps. Rotated: it decodes to that sum
     rotated back, up to float64 rounding, and an update that does not depend on the seed is rounded without
-    bias but for a chance of 2^-40.
+    bias but for a chance of 2^-20.
 
     Raises:
         ConfigError: the sum could need more than 64 bits, or a field is out of range.

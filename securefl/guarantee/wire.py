@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from securefl.config import Config, digest
+from securefl.config import Config
 from securefl.config.consistency import largest_weight
 from securefl.data import Dataset
 from securefl.data.examples import Task
@@ -118,7 +118,6 @@ def _layout(config: Config, dataset: Dataset) -> tuple[int, Turns | None]:
 
 def _plain(config: Config, dim: int) -> FixedPoint:
     secagg = config.secure_aggregation
-    seed = hashlib.sha256(b"securefl rotation " + digest(config)).digest()
     return FixedPoint(
         clip_norm=secagg.clip_norm,
         bits=secagg.bits,
@@ -126,5 +125,9 @@ def _plain(config: Config, dim: int) -> FixedPoint:
         members=config.largest_group,
         cap=largest_weight(config),
         weighted=config.server.weights.kind == "examples",
-        rotation=seed if secagg.rotation else None,
+        rotation=_public_seed(config, b"rotation") if secagg.rotation else None,
     )
+
+
+def _public_seed(config: Config, use: bytes) -> bytes:
+    return hashlib.sha256(b"securefl " + use + b" " + config.seed.to_bytes(8, "big")).digest()

@@ -1,5 +1,6 @@
 import hashlib
 import tracemalloc
+from dataclasses import replace
 from math import inf, nan, sqrt
 
 import numpy as np
@@ -22,6 +23,8 @@ CODECS = st.builds(
     cap=st.integers(1, 1000),
     weighted=st.booleans(),
 )
+ROTATED = st.builds(replace, CODECS, rotation=st.one_of(st.none(), st.binary(min_size=32, max_size=32)))
+"""So few coordinates that the range is the whole clip norm, and nothing can be cut."""
 
 
 def stream(*label):
@@ -190,7 +193,7 @@ def test_a_masked_packed_sum_decodes_to_the_exact_sum_of_the_rounded_updates(cod
     assert mean.tolist() == [float(integer) * factor for integer in integers[: codec.dim]]
 
 
-@given(CODECS, st.data())
+@given(ROTATED, st.data())
 @quick
 def test_the_decoded_mean_is_the_weighted_mean_of_the_clipped_updates_within_its_bound(codec, data):
     count = data.draw(st.integers(1, min(codec.members, 5)))
@@ -206,8 +209,9 @@ def test_the_decoded_mean_is_the_weighted_mean_of_the_clipped_updates_within_its
     mean, weight_total = codec.decode(total, count, public_weight=sum(weights))
     clipped = np.array([clip_to_norm(update, codec.clip_norm) for update in updates])
     oracle = np.average(clipped, axis=0, weights=weights)
-    # Each member's rounding moves a coordinate by less than one step of weight `cap`.
-    assert np.abs(mean - oracle).max() < codec.step * codec.cap * count / weight_total * (1 + 1e-9)
+    # Each member's rounding moves a coordinate by less than one step of weight `cap`; a rotation mixes them.
+    mixed = 1.0 if codec.rotation is None else sqrt(codec.length)
+    assert np.abs(mean - oracle).max() < mixed * codec.step * codec.cap * count / weight_total * (1 + 1e-9)
     assert np.linalg.norm(mean) <= codec.norm_bound
 
 
@@ -290,6 +294,71 @@ def test_the_norm_bound_adds_the_rounding_to_the_clip_norm():
     assert codec.norm_bound == 2.0 + 10.0 * codec.step
     capped = FixedPoint(clip_norm=2.0, bits=16, dim=100, members=4, cap=5, weighted=True)
     assert capped.norm_bound == 2.0 + 5 * 10.0 * codec.step
+
+
+# --- rotation -----------------------------------------------------------------------------------------
+
+
+def spiky(dim, spike=0.5, seed=0):
+    """Of norm 1, `spike` of its square in one coordinate and the rest spread over the others."""
+    vector = np.random.default_rng(seed).normal(size=dim)
+    vector[dim // 3] = 0.0
+    vector *= sqrt(1.0 - spike) / np.linalg.norm(vector)
+    vector[dim // 3] = sqrt(spike)
+    return vector
+
+
+@pytest.mark.parametrize("bits", [4, 5, 6])
+def test_at_few_bits_a_spiky_update_loses_much_less_when_it_is_rotated(bits):
+    dim = 20_000
+    errors = []
+    for rotation in (None, b"r" * 32):
+        codec = FixedPoint(1.0, bits, dim, members=4, rotation=rotation)
+        mean, _ = codec.decode(codec.encode(spiky(dim), stream("spiky", bits)), 1)
+        errors.append(np.linalg.norm(mean - spiky(dim)))
+    assert errors[1] < errors[0] / 4
+    # The sum over 2^15 coordinates of independent roundings, each with variance at most step^2 / 4.
+    assert errors[1] < 0.5 * codec.step * sqrt(codec.length)
+
+
+def test_the_rotated_error_does_not_grow_with_the_dimension_and_the_other_one_does():
+    def error(dim, rotation):
+        codec = FixedPoint(1.0, 4, dim, members=1, rotation=rotation)
+        return np.linalg.norm(codec.decode(codec.encode(spiky(dim), stream(dim)), 1)[0] - spiky(dim))
+
+    plain, rotated = ([error(2**log, key) for log in (10, 14)] for key in (None, b"r" * 32))
+    assert plain[1] > 1.7 * plain[0], "16 times as many coordinates, twice the error"
+    assert rotated[1] < 1.2 * rotated[0]
+
+
+def test_rotated_rounding_is_unbiased():
+    codec = FixedPoint(1.0, 4, 500, members=1, rotation=b"u" * 32)
+    update, source, many = spiky(500), stream("unbiased"), 400
+    mean = np.mean([codec.decode(codec.encode(update, source), 1)[0] for _ in range(many)], axis=0)
+    # Seeded. A coordinate mixes 512 roundings with weights of squared sum 1, each of deviation at most step / 2:
+    # sub-Gaussian, so that six deviations have a chance of 2 exp(-18) each.
+    assert np.abs(mean - update).max() < 6 * 0.5 * codec.step / sqrt(many)
+
+
+def test_one_rotation_serves_all_and_is_undone_once_on_the_sum():
+    codec = FixedPoint(1.0, 20, 300, members=3, rotation=b"s" * 32)
+    updates = [spiky(300, seed=seed) for seed in range(3)]
+    total = np.add.reduce([codec.encode(u, stream("sum")) for u in updates], axis=0, dtype=codec.dtype)
+    mean, _ = codec.decode(total, 3)
+    assert np.abs(mean - np.mean(updates, axis=0)).max() < codec.step * sqrt(codec.length)
+    other = replace(codec, rotation=b"t" * 32)
+    assert np.abs(other.decode(total, 3)[0] - np.mean(updates, axis=0)).max() > 0.1, (
+        "another seed, another sum"
+    )
+
+
+def test_the_range_of_rotated_coordinates_is_passed_as_rarely_as_it_says():
+    codec = FixedPoint(1.0, 8, 1000, members=1)
+    beyond = 0
+    for key in range(200):
+        turned = replace(codec, rotation=key.to_bytes(32, "big"))
+        beyond += int(np.abs(turned.spread(spiky(1000))).max() > turned.step * turned.limit)
+    assert beyond == 0, "200 seeds at a chance of 2^-20 each"
 
 
 # --- refusals -----------------------------------------------------------------------------------------

@@ -192,14 +192,60 @@ def test_an_epoch_whose_draw_fails_abandons_its_rounds_and_the_next_one_draws_ag
     assert (record.round, record.status) == (3, "done")
 
 
-def test_the_bytes_of_a_round_are_those_that_the_card_names(small: Make) -> None:
-    with building(small(*FAST)) as process:
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("secure_aggregation.bits=4", "secure_aggregation.rotation=true"),
+        ("secure_aggregation.bits=4", "server.weights={kind: examples, cap: 200}"),
+        ("secure_aggregation.bits=32", "secure_aggregation.masking=false"),
+    ],
+)
+def test_the_bytes_of_a_round_are_those_that_the_card_names(small: Make, overrides: tuple[str, ...]) -> None:
+    with building(small(*FAST, *overrides)) as process:
         state, first = played(process)
         _, second = played(process, state)
         traffic = process.terms.traffic
     assert max(second.bytes_up.values()) == traffic.up
     assert max(second.bytes_down.values()) == traffic.down
     assert max(first.bytes_up.values()) > traffic.up, "the draw comes on top, once per epoch"
+
+
+ONE_GROUP = ("clients=3", "robust={rule: mean, max_malicious: 0}", "training.local_steps=1")
+
+
+@pytest.mark.parametrize(
+    ("bits", "weights", "rotation"),
+    [
+        (4, "uniform", "false"),
+        (4, "examples, cap: 200", "true"),
+        (7, "uniform", "true"),
+        (32, "uniform", "true"),
+    ],
+)
+def test_every_width_gives_a_masked_round_the_bits_of_an_open_one(
+    small: Make, bits: int, weights: str, rotation: str
+) -> None:
+    models, sizes = [], []
+    for masking in ("true", "false"):
+        config = small(
+            *FAST,
+            *ONE_GROUP,
+            f"secure_aggregation.masking={masking}",
+            f"secure_aggregation.bits={bits}",
+            f"secure_aggregation.rotation={rotation}",
+            f"server.weights={{kind: {weights}}}",
+        )
+        with securefl.build_federated_averaging(config, randomness=SeededRandomness(b"widths")) as process:
+            state, record = played(process)
+            assert record.status == "done"
+            models.append(state.model)
+            sizes.append(process.terms.encoding.wire_bytes)
+    assert np.array_equal(*models)
+    assert models[0].any()
+    # Groups of 3 need two bits beyond a value's; 1,024 coordinates where 650 are rotated.
+    digits = -(-8 // (bits - 1)) if weights != "uniform" else 0
+    assert sizes[0] == -(-((1024 if rotation == "true" else 650) + digits) * (bits + 2) // 8)
 
 
 def test_a_cohort_is_a_public_draw_of_the_declared_size_that_changes_by_epoch(small: Make) -> None:

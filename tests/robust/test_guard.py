@@ -40,8 +40,9 @@ def test_a_finite_row_whose_norm_overflows_is_oversized_without_a_warning():
 
 @pytest.mark.parametrize("bits", [4, 8, 16, 32])
 @pytest.mark.parametrize("dim", [1, 10, 1000])
-def test_a_mean_of_honest_updates_at_the_clip_norm_is_never_excluded(bits, dim):
-    codec = FixedPoint(clip_norm=1.0, bits=bits, dim=dim, members=4)
+@pytest.mark.parametrize("rotation", [None, b"g" * 32])
+def test_a_mean_of_honest_updates_at_the_clip_norm_is_never_excluded(bits, dim, rotation):
+    codec = FixedPoint(clip_norm=1.0, bits=bits, dim=dim, members=4, rotation=rotation)
     stream = SeededRandomness(b"guard").stream(bits, dim)
     update = np.random.default_rng(dim).normal(size=dim) * 100.0
     for _ in range(20):
