@@ -335,8 +335,8 @@ def test_rotated_rounding_is_unbiased():
     codec = FixedPoint(1.0, 4, 500, members=1, rotation=b"u" * 32)
     update, source, many = spiky(500), stream("unbiased"), 400
     mean = np.mean([codec.decode(codec.encode(update, source), 1)[0] for _ in range(many)], axis=0)
-    # Seeded. A coordinate mixes 512 roundings with weights of squared sum 1, each of deviation at most step / 2:
-    # sub-Gaussian, so that six deviations have a chance of 2 exp(-18) each.
+    # Seeded. A coordinate mixes 512 roundings with weights of squared sum 1, each of deviation at most
+    # step / 2: sub-Gaussian, so that six deviations have a chance of 2 exp(-18) each.
     assert np.abs(mean - update).max() < 6 * 0.5 * codec.step / sqrt(many)
 
 

@@ -224,3 +224,8 @@ def test_above_64_members_the_card_says_that_epsilon_leans_on_the_ring(small_cli
     said = " ".join(client_level(replace(terms, config=ring), terms.budget, event_of(terms)))
     assert "but for the chance below that one who picks the dropouts splits a sum" in said
     assert "splits a sum" not in lines(card(terms))
+
+
+def test_a_rotation_of_ones_own_is_refused_where_the_noisy_encoding_chooses(small_client_level: Make) -> None:
+    with pytest.raises(ConfigError, match=r"secure_aggregation\.rotation: expected nothing"):
+        small_client_level("secure_aggregation.rotation=true")
