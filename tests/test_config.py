@@ -82,7 +82,7 @@ ONE_KEY = (
     broken("secure_aggregation.bits=2", path="secure_aggregation.bits", says=("of at least 4, got 2",)),
     broken("secure_aggregation.bits=40", path="secure_aggregation.bits", says=("of at most 32, got 40",)),
     broken("secure_aggregation.masking=1", path="secure_aggregation.masking", says=("true or false, got 1",)),
-    broken("secure_aggregation.rotation=yes", path="secure_aggregation.rotation", says=("true or false",)),
+    broken("secure_aggregation.rotation=1", path="secure_aggregation.rotation", says=("true or false",)),
     broken("robust.rule=trimed_mean", path="robust.rule", says=("got 'trimed_mean'", "'trimmed_mean'?")),
     broken("robust.rule=centered_clipping", path="robust.rule", says="did you mean 'centred_clipping'?"),
     broken(
