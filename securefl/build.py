@@ -34,8 +34,9 @@ from securefl.encoding import NoisyFixedPoint
 from securefl.errors import ConfigError
 from securefl.federation.central_noise import CentralNoise
 from securefl.federation.client import Charge, Client, Party
-from securefl.federation.contribution import Contribution, LocalUpdate
+from securefl.federation.contribution import LocalUpdate
 from securefl.federation.enrolment import Enrolment, enrol
+from securefl.federation.feedback import WithFeedback
 from securefl.federation.optimizer import ServerOptimizer, Vector
 from securefl.federation.personal import PersonalModel, WithPersonal
 from securefl.federation.server import Setting
@@ -302,7 +303,7 @@ def _process(
     learner, initial = build_learner(terms, model)
     setting = build_setting(terms, enrolment.roster, run, source)
     personal = personal_models(terms, home, run, source, learner, initial)
-    if _averages_apart(config):
+    if _averages_apart(config) and terms.subsample is None:
         from securefl.training import cross_term_of
 
         spec = model_spec(config, terms.dataset.task)
@@ -361,7 +362,7 @@ def build_setting(terms: Terms, roster: Roster, run: str, source: Randomness) ->
         survivors_min=config.fewest_survivors,
         before=robust.steps,
         noise=central_noise(terms, source),
-        turns=terms.turns,
+        turns=terms.subsample or terms.turns,
     )
 
 
@@ -398,8 +399,12 @@ def build_clients(
     charge = _charge(terms, run)
     personal = terms.config.personalisation
 
-    def contribution(client: int) -> Contribution:
-        update = local_update(terms, client, source, learner, stopwatch)
+    def contribution(client: int) -> LocalUpdate | WithFeedback | WithPersonal:
+        local = _local_update(terms, client, source, learner, stopwatch)
+        update: LocalUpdate | WithFeedback = local
+        if terms.subsample is not None:
+            recalled = partial(store.unsent, client)
+            update = WithFeedback(local, terms.dim, terms.turns, terms.subsample, recalled)
         if followers is None or personal is None or personal.kind != "ditto":
             return update
         return WithPersonal(update, followers[client], stopwatch)
@@ -419,7 +424,23 @@ def build_clients(
 def local_update(
     terms: Terms, client: int, source: Randomness, learner: Learner, stopwatch: Stopwatch
 ) -> LocalUpdate:
-    """The honest contribution of one client."""
+    """The honest contribution of one client, for whoever plays it without a durable store.
+
+    Raises:
+        ConfigError: a part of it would travel, and the rest would have nowhere to stay.
+    """
+    if terms.subsample is not None:
+        raise ConfigError(
+            "expected whole updates in audits, arenas and open rounds, where a client has no durable store "
+            "for the rest, got a part; leave the key out there, one release costs the same",
+            "secure_aggregation.subsample",
+        )
+    return _local_update(terms, client, source, learner, stopwatch)
+
+
+def _local_update(
+    terms: Terms, client: int, source: Randomness, learner: Learner, stopwatch: Stopwatch
+) -> LocalUpdate:
     return LocalUpdate(
         client=client,
         trainer=learner,
@@ -428,7 +449,7 @@ def local_update(
         weight=terms.weights[client],
         randomness=source,
         stopwatch=stopwatch,
-        parameters=None if terms.turns is None else terms.dim,
+        parameters=None if terms.turns is None and terms.subsample is None else terms.dim,
     )
 
 

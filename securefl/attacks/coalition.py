@@ -286,5 +286,8 @@ class _Listening:
 def _locals(contributions: Mapping[int, Contribution]) -> dict[int, LocalUpdate]:
     found = {client: one for client, one in contributions.items() if isinstance(one, LocalUpdate)}
     if len(found) < len(contributions):
-        raise ConfigError("expected honest clients to start from, got contributions that are no LocalUpdate")
+        raise ConfigError(
+            "expected honest clients that send whole updates to start from, got contributions that are no "
+            "LocalUpdate; leave secure_aggregation.subsample and personalisation out"
+        )
     return found

@@ -20,7 +20,7 @@ import numpy as np
 
 from securefl.errors import RoundAbandoned
 from securefl.federation.broadcast import broadcast
-from securefl.federation.contribution import Contribution, Words
+from securefl.federation.contribution import Contributed, Contribution, Words
 from securefl.federation.optimizer import Vector
 from securefl.federation.server import Setting, State, advance, initial_state
 from securefl.secagg import NO_DRAW, Draw, GroupOutcome
@@ -52,13 +52,19 @@ def open_round(
     model, round = broadcast(state.model, state.clip), state.round + 1
     groups = () if state.draw is None else state.draw.groups
     outcomes = tuple(
-        _outcome(at, group, [contributions[client](model, round) for client in group], setting)
+        _outcome(at, group, [_words(contributions[client](model, round)) for client in group], setting)
         for at, group in enumerate(groups)
     )
     try:
         return advance(setting, state, outcomes), True
     except RoundAbandoned:
         return replace(state, round=round), False
+
+
+def _words(made: Words | Contributed) -> Words:
+    # `build.local_update` gives none with a memory: here is no store for it.
+    assert not isinstance(made, Contributed)  # noqa: S101
+    return made
 
 
 def _outcome(at: int, group: tuple[int, ...], vectors: Sequence[Words], setting: Setting) -> GroupOutcome:

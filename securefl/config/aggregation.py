@@ -58,6 +58,16 @@ class SecureAggregation(Section):
             True,
         ),
     ] = False
+    subsample: Annotated[
+        float | None,
+        Field(gt=0.0, lt=1.0),
+        doc(
+            "Part of an update's coordinates that travels in a round, drawn by a public seed; what does not "
+            "stays at the client and is added to its next update. Left out: all of them.",
+            0.1,
+            "fraction",
+        ),
+    ] = None
     epoch_rounds: Annotated[
         Count,
         doc("Rounds for which drawn groups stay fixed, so that sums cannot be differenced.", 10, "rounds"),

@@ -8,6 +8,7 @@ from securefl.encoding.encoding import Encoding
 from securefl.encoding.fixed_point import FixedPoint, clip_to_norm, quantise
 from securefl.encoding.noisy_fixed_point import IntegerNoise, NoisyFixedPoint, rounded_norm_squared
 from securefl.encoding.packing import pack, pack_in_place, packed_size, unpack
+from securefl.encoding.subsample import Subsample
 
 __all__ = [
     "AdaptiveClip",
@@ -15,6 +16,7 @@ __all__ = [
     "FixedPoint",
     "IntegerNoise",
     "NoisyFixedPoint",
+    "Subsample",
     "clip_to_norm",
     "pack",
     "pack_in_place",

@@ -5,7 +5,7 @@ construction of the masked sum can stand behind it.
 """
 
 from securefl.federation.client import Answers, Charge, Client, Party, Prepared, answer_all
-from securefl.federation.contribution import Contribution, LocalUpdate
+from securefl.federation.contribution import Contributed, Contribution, LocalUpdate
 from securefl.federation.optimizer import ServerOptimizer
 from securefl.federation.record import GroupRecord, RoundRecord
 from securefl.federation.server import Setting, State, initial_state, play
@@ -15,6 +15,7 @@ __all__ = [
     "Answers",
     "Charge",
     "Client",
+    "Contributed",
     "Contribution",
     "GroupRecord",
     "LocalUpdate",

@@ -6,6 +6,7 @@ Rules kept here, in order:
 - The privacy event, the step's state and the reply are written in ONE durable transaction before the
   reply is handed over. Killed before it, nothing left the client; killed after it, the release is
   charged and the same bytes are sent again.
+- What a contribution leaves owing is kept in that transaction too: what did not leave changed nothing.
 - A release is marked done when a later step shows that it arrived; for the record only, it was spent
   either way.
 - The groups of an epoch come from one draw: the last one committed in before its first round. It holds for
@@ -26,10 +27,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from securefl.errors import BudgetExceeded, DataError, PolicyError, ProtocolError
-from securefl.federation.contribution import Contribution, Words
+from securefl.federation.contribution import Contributed, Contribution, Words
 from securefl.federation.stopwatch import Stopwatch
 from securefl.privacy.events import Event
 from securefl.privacy.ledger import Ledger, Release
+from securefl.privacy.unsent import Unsent
 from securefl.secagg import Member, Step, StepId, join, respond, split, step_of
 
 _REFUSALS = (ProtocolError, BudgetExceeded, DataError)
@@ -89,7 +91,7 @@ class Client:
 
     Attributes:
         member: identity, roster and policy of the secure-aggregation protocol.
-        contribution: from model bytes to ring words.
+        contribution: from model bytes to ring words, with a memory or without.
         store: the durable ledger, which also keeps this client's answers of the round in flight.
         charge: what a contribution costs; None without differential privacy.
         stopwatch: collects the seconds of masking and of the privacy accounting.
@@ -139,10 +141,15 @@ class Client:
 
     def _answer(self, step: StepId, digest: bytes, request: bytes) -> Prepared:
         releases: list[Release] = []
+        owed: list[Unsent] = []
 
         def contribute(model: bytes, round: int) -> Words:
             releases.extend(self._checked_release(step))
-            return self.contribution(model, round)
+            made = self.contribution(model, round)
+            if not isinstance(made, Contributed):
+                return made
+            owed.append(made.unsent)
+            return made.words
 
         self.store.require_open(self.id, step.round)
         self._require_current_draw(step)
@@ -159,6 +166,8 @@ class Client:
             )
             for release in releases:
                 self._charge(release)
+            for memory in owed:
+                self.store.keep_unsent(self.id, memory)
             if step.step in _ENDS_EARLIER:
                 # Keys for a round may be asked while the round before can still be played again; shares not.
                 self.store.forget_before(self.id, step.round, _ENDS_EARLIER[step.step])

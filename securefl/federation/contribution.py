@@ -1,8 +1,8 @@
 """What one client puts into a round: train on its own data, clip, weight, encode.
 
 Rules kept here:
-- A contribution returns ring words for the masked sum and nothing else. There is no method that
-  turns the plain update into bytes, so it can only leave through a mask.
+- A contribution returns ring words for the masked sum, and what its own client keeps, nothing else. There
+  is no method that turns the plain update into bytes, so it can only leave through a mask.
 - Where noise covers what is sent, a client whose training fails sends zeros: its silence would say something
   about its data that nothing covers.
 - Sampling, noise and rounding come from the client's own streams, never from the experiment seed.
@@ -26,9 +26,20 @@ from securefl.encoding import Encoding
 from securefl.errors import DataError
 from securefl.federation.broadcast import received
 from securefl.federation.stopwatch import Stopwatch
+from securefl.privacy.unsent import Unsent
 
 Words = NDArray[np.unsignedinteger]
-Contribution = Callable[[bytes, int], Words]
+
+
+@dataclass(frozen=True)
+class Contributed:
+    """Ring words, and what a client with a memory must keep durably with them."""
+
+    words: Words
+    unsent: Unsent
+
+
+Contribution = Callable[[bytes, int], Words | Contributed]
 """(broadcast, round) -> ring words; the seam where an example puts a malicious update, from outside."""
 
 

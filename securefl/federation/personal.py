@@ -27,8 +27,9 @@ from securefl.crypto.randomness import Randomness, Stream
 from securefl.data.examples import Examples
 from securefl.errors import DataError, RunDirectoryError
 from securefl.federation.broadcast import received
-from securefl.federation.contribution import LocalUpdate, Words
+from securefl.federation.contribution import Contributed, LocalUpdate, Words
 from securefl.federation.digest import digest_of
+from securefl.federation.feedback import WithFeedback
 from securefl.federation.stopwatch import Stopwatch
 from securefl.files import write_atomically
 
@@ -125,17 +126,17 @@ class WithPersonal:
         stopwatch: collects the seconds of personal training.
     """
 
-    contribution: LocalUpdate
+    contribution: LocalUpdate | WithFeedback
     personal: PersonalModel
     stopwatch: Stopwatch
 
-    def __call__(self, model: bytes, round: int) -> Words:
-        """The contribution's ring words; the personal model has followed."""
-        words = self.contribution(model, round)
+    def __call__(self, model: bytes, round: int) -> Words | Contributed:
+        """What the contribution gives; the personal model has followed."""
+        made = self.contribution(model, round)
         with self.stopwatch.measure("personal"):
             shared, _ = received(model, self.contribution.encoding, self.contribution.parameters)
             self.personal.follow(shared, round)
-        return words
+        return made
 
 
 def _write(path: Path, run: str, round: int, before: Vector, after: Vector) -> None:

@@ -25,7 +25,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from securefl.encoding import Encoding
+from securefl.encoding import Encoding, Subsample
 from securefl.errors import GroupAborted, ProtocolError, RoundAbandoned
 from securefl.federation.broadcast import broadcast, moving
 from securefl.federation.central_noise import CentralNoise
@@ -80,7 +80,7 @@ class Setting:
         survivors_min: fewest members of a group's sum, however small the group was drawn.
         before: steps before the rule, by name.
         noise: what a trusted server adds to every sum; None where clients add it, or nobody.
-        turns: which coordinates travel in which round; None for all in every one.
+        turns: which coordinates travel in which round, whether the others rest or wait; None for all always.
         cross_term: measures what is lost where adapters' factors are averaged apart and single updates are
         seen.
     """
@@ -110,7 +110,7 @@ class Setting:
     survivors_min: int = 1
     before: tuple[Before, ...] = ()
     noise: CentralNoise | None = None
-    turns: Turns | None = None
+    turns: Turns | Subsample | None = None
     cross_term: CrossTerm | None = None
 
 
@@ -195,7 +195,7 @@ def advance(setting: Setting, state: State, outcomes: tuple[GroupOutcome, ...]) 
 
 
 def _stepped(setting: Setting, state: State, update: NDArray[np.float64]) -> tuple[Moments, Vector]:
-    """The optimiser's step, on the coordinates whose turn it is alone: the others and their moments stay."""
+    """The optimiser's step, on the coordinates that travelled alone: the others and their moments stay."""
     if setting.turns is None:
         return step(setting.optimizer, state.moments, state.model, update)
     places = setting.turns.of(state.round + 1)

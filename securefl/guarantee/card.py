@@ -236,12 +236,14 @@ def _cost_lines(terms: Terms) -> list[str]:
 
 
 def _travelling(terms: Terms) -> str:
-    if terms.turns is None:
-        return f"{terms.dim:,} parameters"
+    whole = f"{terms.dim:,} parameters"
+    if terms.turns is not None:
+        whole += f", which take turns: {terms.turns.length:,} train in a round, padded to one length,"
+    if terms.subsample is None:
+        return whole
     return (
-        f"{terms.dim:,} parameters, which take turns: {terms.encoding.dim:,} travel in a round, padded to "
-        f"one "
-        "length,"
+        f"{whole}{' and' if terms.turns else ','} {terms.encoding.dim:,} of which travel in a round, drawn "
+        "by the public seed (the rest waits at its client and is added to later updates),"
     )
 
 
@@ -269,6 +271,18 @@ def _limits(terms: Terms) -> list[str]:
         lines.append(
             "The curves per client are exact scores on training data, for the operator of a simulation only: "
             "whoever gets the round records or the report has them, and epsilon does not cover them."
+        )
+    if terms.subsample is not None:
+        lines.append(
+            "What of an update did not travel yet lies in its client's ledger, "
+            + (
+                "without noise: epsilon does not cover whoever gets that file."
+                if terms.config.privacy.unit == "client"
+                else "as private as what is sent."
+                if terms.config.privacy.unit == "example"
+                else "and says as much as what is sent."
+            )
+            + " A sum that is lost takes along what travelled in it."
         )
     if terms.config.personalisation is not None:
         lines.append(

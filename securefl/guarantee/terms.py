@@ -18,7 +18,7 @@ from securefl.config import Config
 from securefl.data import Dataset, partition
 from securefl.data.partition import Parts
 from securefl.data.split import held_out as split_off
-from securefl.encoding import Encoding
+from securefl.encoding import Encoding, Subsample
 from securefl.errors import BudgetExceeded, ConfigError, DataError, LedgerUnusable
 from securefl.federation.rehearsal import Traffic
 from securefl.guarantee.wire import traffic, wire
@@ -67,7 +67,8 @@ class Terms:
         weights: integer weight per client.
         traffic: bytes per client and round, measured by playing one group of the real protocol.
         own_rule: the caller's own rule in place of the config's; None for the config's.
-        turns: which parameters travel in which round; None for all of them in every one.
+        turns: which parameters train in which round; None for all of them in every one.
+        subsample: which of them travel; None for all.
     """
 
     config: Config
@@ -81,6 +82,7 @@ class Terms:
     traffic: Traffic
     own_rule: OwnRule | None = None
     turns: Turns | None = None
+    subsample: Subsample | None = None
 
     @property
     def gradient_noise(self) -> float | None:
@@ -127,6 +129,7 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
         client_weights(config, shares),
         traffic(config, travels),
         turns=travels.turns,
+        subsample=travels.subsample,
     )
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
 
 from securefl.config import Config
 from securefl.config.consistency import largest_weight
 from securefl.data import Dataset
 from securefl.data.examples import Task
-from securefl.encoding import Encoding, FixedPoint
+from securefl.encoding import Encoding, FixedPoint, Subsample
 from securefl.federation.rehearsal import Grouping, Traffic, rehearse
 from securefl.guarantee.noisy_sum import noisy_sum
 from securefl.privacy.events import DistributedDiscreteGaussian
@@ -30,12 +33,14 @@ class Wire:
     Attributes:
         dim: parameters that train.
         turns: who trains when; None where all do in every round.
+        subsample: which trained parameters travel in which round; None where all do.
         encoding: how updates become ring words.
         event: what one vector costs where the encoding adds noise; None where it adds none.
     """
 
     dim: int
     turns: Turns | None
+    subsample: Subsample | None
     encoding: Encoding
     event: DistributedDiscreteGaussian | None
 
@@ -55,10 +60,11 @@ def wire(config: Config, dataset: Dataset, dim: int | None = None) -> Wire:
     turns = None
     if dim is None:
         dim, turns = _layout(config, dataset)
-    length = dim if turns is None else turns.length
+    sample = _subsample(config, dim, turns)
+    length = sample.count if sample is not None else dim if turns is None else turns.length
     if config.privacy.unit == "client":
-        return Wire(dim, turns, *noisy_sum(config, config.privacy, length))
-    return Wire(dim, turns, _plain(config, length), None)
+        return Wire(dim, turns, sample, *noisy_sum(config, config.privacy, length))
+    return Wire(dim, turns, sample, _plain(config, length), None)
 
 
 def traffic(config: Config, travels: Wire) -> Traffic:
@@ -114,6 +120,15 @@ def _layout(config: Config, dataset: Dataset) -> tuple[int, Turns | None]:
     from securefl.training import layout
 
     return layout(spec, dataset.classes)
+
+
+def _subsample(config: Config, dim: int, turns: Turns | None) -> Subsample | None:
+    fraction = config.secure_aggregation.subsample
+    if fraction is None:
+        return None
+    parts = (np.arange(dim),) if turns is None else turns.places
+    count = ceil(fraction * max(len(part) for part in parts))
+    return Subsample(_public_seed(config, b"subsample"), count, parts)
 
 
 def _plain(config: Config, dim: int) -> FixedPoint:

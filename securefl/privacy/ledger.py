@@ -27,12 +27,13 @@ from pathlib import Path
 from types import TracebackType
 
 from securefl.errors import BudgetExceeded, LedgerError, LedgerUnusable
-from securefl.privacy import answers, records
+from securefl.privacy import answers, records, unsent
 from securefl.privacy.answers import StoredAnswer
 from securefl.privacy.chain import DONE, INTENT, Record, checked
 from securefl.privacy.database import Database, open_database
 from securefl.privacy.events import Event, Releases, event_text, releases, total, worst
 from securefl.privacy.spending import Spending, require_within
+from securefl.privacy.unsent import Unsent
 
 _SCHEMA = (*records.SCHEMA, *answers.SCHEMA)
 
@@ -341,9 +342,21 @@ class Ledger:
             answers.forget_before(self._database, self._run, client, round, keep_steps)
 
     def forget_all(self, client: int) -> None:
-        """Erases all answers of the client and closes every round it answered: its run is over."""
+        """Erases all that the client keeps and closes every round it answered: its run is over."""
         with self.transaction():
             answers.forget_all(self._database, self._run, client)
+            unsent.erase(self._database, self._run, client)
+
+    # -- memory -------------------------------------------------------------------------------------
+
+    def keep_unsent(self, client: int, owed: Unsent) -> None:
+        """Keeps what the client still owes, in the transaction of the reply that it goes with."""
+        with self.transaction():
+            unsent.keep(self._database, self._run, client, owed)
+
+    def unsent(self, client: int) -> Unsent | None:
+        """What the client still owes, if it has sent a part of an update in this run."""
+        return unsent.kept(self._database, self._run, client)
 
     # -- private ------------------------------------------------------------------------------------
 
@@ -358,6 +371,7 @@ class Ledger:
                 "got an older copy or another file, so spent budget may be missing; restore the right one"
             )
         answers.verify(self._database)
+        unsent.verify(self._database)
 
     def _append(self, draft: Record) -> None:
         spending = self._current()

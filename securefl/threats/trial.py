@@ -33,7 +33,7 @@ from securefl.build import Parties, assemble, load_dataset
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.errors import ConfigError
-from securefl.federation import Client, Contribution, Party
+from securefl.federation import Client, Contributed, Contribution, Party
 from securefl.guarantee import Terms, settle
 from securefl.secagg import Roster
 from securefl.secagg.messages import Terms as GroupTerms
@@ -129,10 +129,10 @@ def _heard(text: str, seed: int, liar: str | None) -> _Heard:
 
 
 def _watched(contribution: Contribution, client: int, truth: dict[int, Words]) -> Contribution:
-    def contribute(model: bytes, round: int) -> Words:
-        words = contribution(model, round)
-        truth[client] = words.copy()
-        return words
+    def contribute(model: bytes, round: int) -> Words | Contributed:
+        made = contribution(model, round)
+        truth[client] = (made.words if isinstance(made, Contributed) else made).copy()
+        return made
 
     return contribute
 
