@@ -100,11 +100,19 @@ def test_a_client_may_have_an_adapter_of_its_own_beside_the_shared_one(
         assert not np.array_equal(own, shared)
 
 
-@pytest.mark.parametrize("method", ["ffa", "rolora", "fed_sb"])
+@pytest.mark.parametrize(
+    ("method", "parts"),
+    [("ffa", False), ("rolora", False), ("fed_sb", False), ("ffa", True), ("rolora", True)],
+)
 def test_a_masked_round_of_adapters_gives_the_bits_of_an_open_one_and_sends_the_cards_bytes(
-    counting: Callable[..., Config], method: str
+    counting: Callable[..., Config], method: str, parts: bool
 ) -> None:
-    chosen = (f"model.lora.method={method}", "server.rounds=3")
+    some = (
+        "secure_aggregation.subsample=0.4",
+        "secure_aggregation.rotation=true",
+        "secure_aggregation.bits=6",
+    )
+    chosen = (f"model.lora.method={method}", "server.rounds=3", *(some if parts else ()))
     process, masked, metrics = played(counting(*chosen))
     _, unmasked, _ = played(counting(*chosen, "secure_aggregation.masking=false"))
     assert all(np.array_equal(one, other) for one, other in zip(masked, unmasked, strict=True))
@@ -125,6 +133,19 @@ def test_rolora_moves_one_factor_a_round_and_its_message_is_as_long_as_the_longe
     for round in (1, 2):
         moved = np.flatnonzero(models[round] != models[round - 1])
         assert np.array_equal(moved, turns.of(round))
+
+
+def test_a_drawn_part_of_the_factor_whose_turn_it_is_moves_and_the_rest_waits(
+    counting: Callable[..., Config],
+) -> None:
+    process, models, _ = played(counting("model.lora.method=rolora", "secure_aggregation.subsample=0.3"))
+    turns, sample = process.terms.turns, process.terms.subsample
+    assert turns is not None
+    assert sample is not None
+    for round in (1, 2):
+        moved = np.flatnonzero(models[round] != models[round - 1])
+        assert np.array_equal(moved, sample.of(round))
+        assert set(moved.tolist()) < set(turns.of(round).tolist())
 
 
 def test_client_level_privacy_works_on_adapters_as_on_any_model(counting: Callable[..., Config]) -> None:
