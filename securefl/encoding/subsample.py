@@ -7,8 +7,8 @@ Rules kept here:
 
 What this file does NOT do: remember what did not travel (`securefl.federation.feedback`), or hide anything.
 
-Reference: Konecny et al. 2016, "Federated Learning: Strategies for Improving Communication Efficiency",
-section 3 (subsampling).
+Reference: Konecny et al. 2016, "Federated Learning: Strategies for Improving Communication Efficiency"
+(sketched updates: subsampling).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ Rules kept here:
 What this file does NOT do: draw the coordinates (`securefl.encoding.Subsample`), or let the memory leave.
 
 Reference: Karimireddy, Rebjock, Stich and Jaggi 2019, "Error Feedback Fixes SignSGD and other Gradient
-Compression Schemes", algorithm 2; here the error is what was not drawn, and neither clip nor rounding.
+Compression Schemes" (EF-SGD); here the error is what was not drawn, and neither clip nor rounding.
 """
 
 from __future__ import annotations
