@@ -2,8 +2,8 @@
 
 Rounding: the relative error of one masked sum of four clients whose updates have half of their norm in a few
 coordinates, at 20,000 coordinates. Accuracy: the quickstart (digits, 12 clients, epsilon 8, trimmed mean),
-played whole through the real protocol. The peer is what plain federated averaging sends: float32, four bytes per
-coordinate, no mask and no noise.
+played whole through the real protocol. The peer is what plain federated averaging sends: float32, four bytes
+per coordinate, no mask and no noise.
 
     make bench-communication [ARGS="--repeats 3" | ARGS=--quick]
 """
@@ -96,7 +96,7 @@ def main() -> None:
         plot(points)
     notes = [
         f"Accuracies are means over {options.repeats} runs; noise is never seeded, so they move by a point.",
-        "The protocol adds about 1.4 kB up per client and round, whatever the vector; `securefl budget` says.",
+        "The protocol adds about 1.4 kB up per client and round, as `securefl budget` prints.",
     ]
     bench.finish("communication", checks, [point.row() for point in points], notes)
 

@@ -130,6 +130,17 @@ def test_a_kill_at_an_arbitrary_moment_changes_neither_model_nor_charges_nor_rec
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
+@pytest.mark.parametrize("seed", range(2))
+def test_kills_change_nothing_of_what_clients_remember_either(small: Make, tmp_path: Path, seed: int) -> None:
+    def make(*overrides: str) -> Config:
+        return small("secure_aggregation.subsample=0.3", *overrides)
+
+    draws = random.Random(seed)
+    require_that_kills_change_nothing(make, tmp_path, 8, [draws.uniform(0.01, 1.5) for _ in range(6)])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", range(5))
 def test_ten_kills_at_arbitrary_moments_change_neither_model_nor_charges_nor_records(
     small: Make, tmp_path: Path, seed: int
