@@ -15,10 +15,11 @@ from securefl.training.settings import LocalSettings
 from securefl.training.shapes import ModelSpec, parameter_count
 
 if TYPE_CHECKING:
-    from securefl.training.adapters import cross_term_of
+    from securefl.training.adapters import cross_term_of, with_adapter
     from securefl.training.arrays import named_arrays, with_arrays
     from securefl.training.flat import get_vector, set_vector
     from securefl.training.learner import Learner, Scores, limit_threads, score
+    from securefl.training.loading import read_model
     from securefl.training.models import build_model, is_module
     from securefl.training.tasks import TASKS, Task
     from securefl.training.tokens import model_tokens
@@ -42,8 +43,10 @@ __all__ = [
     "model_tokens",
     "named_arrays",
     "parameter_count",
+    "read_model",
     "score",
     "set_vector",
+    "with_adapter",
     "with_arrays",
     "write_adapter",
     "write_merged",
@@ -68,6 +71,8 @@ _NEEDS_LORA = {
     "build_transformer": "transformer",
     "layout": "transformer",
     "model_tokens": "tokens",
+    "read_model": "loading",
+    "with_adapter": "adapters",
     "write_adapter": "writing",
     "write_merged": "writing",
 }

@@ -106,7 +106,7 @@ def test_a_folder_that_is_no_causal_language_model_is_refused(small_folder: Path
     with pytest.raises(DataError, match="causal language model"):
         load(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(DataError, match="whose model is a classifier"):
+    with pytest.raises(DataError, match="securefl export"):
         load(tmp_path)
     with pytest.raises(DataError, match="peft adapter"):
         load(small_folder, tmp_path)
