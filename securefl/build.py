@@ -223,6 +223,7 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
         clip_norm=config.privacy.clip_norm,
         noise_multiplier=terms.gradient_noise,
         micro_batch=training.micro_batch,
+        gradient_checkpointing=training.gradient_checkpointing,
     )
     module = model or _module(terms)
     learner = _learner(terms, module, settings, terms.turns)
@@ -254,6 +255,7 @@ def personal_models(
         expected_batch=training.expected_batch,
         proximal=personal.pull if personal.kind == "ditto" else 0.0,
         micro_batch=training.micro_batch,
+        gradient_checkpointing=training.gradient_checkpointing,
     )
     learner = _learner(terms, shared.module(initial), settings)
     return {

@@ -30,7 +30,7 @@ from securefl.crypto.randomness import Stream
 from securefl.data.examples import Examples
 from securefl.errors import ConfigError, DataError, PrivacyError
 from securefl.privacy.noise import poisson_sample
-from securefl.training.admission import check_examples_apart, check_module
+from securefl.training.admission import check_examples_apart, check_module, check_none_idle
 from securefl.training.book_keeping import keeps_books
 from securefl.training.clipping import clipped_sum, in_pieces
 from securefl.training.dp_sgd import PrivateGradient
@@ -89,6 +89,10 @@ class Learner:
         self._pristine = _copied(module)
         self._module = _copied(module, self._device).train()
         check_module(self._module)
+        if settings.gradient_checkpointing:
+            from securefl.training.transformer import checkpointed
+
+            checkpointed(self._module)
         self._private: PrivateGradient | None = None
         if settings.clip_norm is not None and settings.noise_multiplier is not None:
             if turns is not None and not keeps_books(self._module):
@@ -102,8 +106,13 @@ class Learner:
         self.dim = len(get_vector(self._pristine))
 
     def require(self, input_shape: tuple[int, ...], classes: int, vocabulary: int = 2) -> None:
-        """Raises ConfigError if the module does not map such examples to that many logits, each by itself."""
+        """Raises ConfigError if the module does not map such examples to that many logits, each by itself.
+
+        Neither may a parameter take no part where it has noise to carry, or belongs to an adapter.
+        """
         check_examples_apart(self._module, input_shape, classes, self._task, vocabulary)
+        if self._private is not None or any(".lora_" in name for name, _ in self._parameters):
+            check_none_idle(self._pristine, input_shape, self._task, vocabulary)
         self._probed.add(input_shape)
 
     def train(

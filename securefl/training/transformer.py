@@ -64,6 +64,30 @@ def build_transformer(spec: TransformerSpec, classes: int, seed: int) -> Languag
     return _module(spec, base, seed)
 
 
+def checkpointed(module: nn.Module) -> None:
+    """From now on the module's layers run again on the way back, in place of keeping what they saw.
+
+    Raises:
+        ConfigError: no language model, or one that cannot.
+    """
+    models = [each for each in module.modules() if isinstance(each, PreTrainedModel)]
+    try:
+        for model in models[:1]:  # the whole one comes first
+            # Newer versions of transformers call it by the first name.
+            enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
+            enable({"use_reentrant": False})
+    except ValueError as cause:
+        raise ConfigError(
+            f"expected a model whose layers can run again, got one that cannot ({cause}); remove the key",
+            "training.gradient_checkpointing",
+        ) from cause
+    if not models:
+        raise ConfigError(
+            "expected a language model with it, got another one; remove the key",
+            "training.gradient_checkpointing",
+        )
+
+
 def mean_pooled_base(path: str, classes: int, seed: int) -> nn.Module:
     """The base that an exported adapter with `pooling: mean` is put on, by PeftModel.from_pretrained.
 
