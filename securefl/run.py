@@ -86,7 +86,7 @@ def resume(
     """Goes on with a run that was stopped; a finished one only gets its summary again, anew if damaged.
 
     Raises:
-        RunDirectoryError: `out` is not a run, or its config, data or randomness is not the run's.
+        RunDirectoryError: `out` is not a run, or its config, data, base or randomness is not the run's.
         LedgerUnusable: its ledger is gone, damaged, or an older copy.
         BudgetExceeded: other runs have spent what this one still needs.
     """
@@ -103,6 +103,7 @@ def resume(
         return summary
     config = configuration.load(out / folder.CONFIG)
     manifests.refuse_other_config(out, manifest, config)
+    manifests.refuse_other_base(out, manifest, config)
     terms = settle(config, load_dataset(config), run=manifest.run_id)
     manifests.refuse_other_data(out, manifest, terms)
     with folder.held(out):
@@ -115,13 +116,14 @@ def load(out: str | Path) -> nn.Module:
     """The trained module of a finished run, in evaluation mode.
 
     Raises:
-        RunDirectoryError: `out` is not the folder of a finished run.
+        RunDirectoryError: `out` is not the folder of a finished run, or its base is not here any more.
     """
     from securefl.training import build_model, with_arrays
 
     out = Path(out)
-    facts = manifests.read(out).data
-    config = configuration.load(out / folder.CONFIG)
+    manifest = manifests.read(out)
+    facts, config = manifest.data, configuration.load(out / folder.CONFIG)
+    manifests.refuse_other_base(out, manifest, config)
     module = build_model(model_spec(config, facts.task), facts.input_shape, facts.classes, config.seed)
     try:
         arrays = load_file(out / folder.MODEL)

@@ -26,7 +26,7 @@ from securefl.export import export
 from securefl.guarantee import settle
 from securefl.privacy.noise import gaussian
 from securefl.process import Metrics, Process
-from securefl.run import load, run
+from securefl.run import load, resume, run
 from securefl.training import TASKS, Learner, dp_sgd, get_vector
 from securefl.training.admission import check_examples_apart
 
@@ -34,6 +34,7 @@ peft = pytest.importorskip("peft", reason="language models need the extra `lora`
 transformers = pytest.importorskip("transformers", reason="language models need the extra `lora`")
 
 from securefl.training.lora import LoraSpec, TransformerSpec  # noqa: E402 - beside the one below
+from securefl.training.tiny_llama import save_tiny_llama  # noqa: E402 - needs the extra
 from securefl.training.transformer import Language, build_transformer, layout, mean_pooled_base  # noqa: E402 - needs the extra
 from securefl.training.writing import write_adapter, write_merged  # noqa: E402 - needs the extra
 
@@ -175,6 +176,34 @@ def test_an_exported_adapter_loads_with_peft_and_a_merged_model_without_to_the_s
         assert words in card
     with pytest.raises(RunDirectoryError, match="expected a new or empty folder"):
         export(out, folder)
+
+
+def test_a_run_is_held_to_the_base_that_it_began_on(counting: Callable[..., Config], tmp_path: Path) -> None:
+    base, out = save_tiny_llama(tmp_path / "base"), tmp_path / "run"
+    run(counting(f"model.path={base}", "server.rounds=1"), out)
+    facts = json.loads((out / "manifest.json").read_text())
+    named = f"{base} (sha256 {facts['base']['sha256']})"
+    assert named in (out / "guarantee.md").read_text()
+    assert facts["base"]["sha256"] in (export(out, tmp_path / "adapter") / "README.md").read_text()
+    assert named in (tmp_path / "adapter" / "README.md").read_text()
+    (out / "summary.json").write_text("{")  # as killed at its end: it is made anew
+    weights = (base / "model.safetensors").read_bytes()
+    (base / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    for act in (lambda: resume(out), lambda: load(out), lambda: export(out, tmp_path / "other")):
+        with pytest.raises(
+            RunDirectoryError, match=r"with sha256 \w{64}, got one with \w{64}; .*put its files"
+        ):
+            act()
+    (base / "model.safetensors").unlink()
+    with pytest.raises(RunDirectoryError, match="got none on this machine"):
+        resume(out)
+    (base / "model.safetensors").write_bytes(weights)
+    assert resume(out)["status"] == "finished"
+    del facts["base"]  # as an older version wrote it: nothing to hold the base against
+    (out / "manifest.json").write_text(json.dumps(facts))
+    (base / "chat_template.jinja").write_text("{{ messages }}")
+    load(out)
+    assert "not recorded by the version that ran" in (export(out, tmp_path / "old") / "README.md").read_text()
 
 
 def test_a_mean_pooled_classifier_exports_its_adapter_and_cannot_be_merged(tmp_path: Path) -> None:

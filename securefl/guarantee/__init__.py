@@ -3,13 +3,14 @@
 from securefl.guarantee.abandonment import abandon_probability
 from securefl.guarantee.card import Card, card
 from securefl.guarantee.statement import privacy_statement
-from securefl.guarantee.terms import Budget, Terms, check_ledger, model_spec, settle, with_rule
+from securefl.guarantee.terms import Budget, Terms, base_hash, check_ledger, model_spec, settle, with_rule
 
 __all__ = [
     "Budget",
     "Card",
     "Terms",
     "abandon_probability",
+    "base_hash",
     "card",
     "check_ledger",
     "model_spec",

@@ -17,6 +17,7 @@ from securefl.training.shapes import ModelSpec, parameter_count
 if TYPE_CHECKING:
     from securefl.training.adapters import cross_term_of, with_adapter
     from securefl.training.arrays import named_arrays, with_arrays
+    from securefl.training.fingerprint import fingerprint_of
     from securefl.training.flat import get_vector, set_vector
     from securefl.training.learner import Learner, Scores, limit_threads, score
     from securefl.training.loading import read_model
@@ -36,6 +37,7 @@ __all__ = [
     "build_model",
     "build_transformer",
     "cross_term_of",
+    "fingerprint_of",
     "get_vector",
     "is_module",
     "layout",
@@ -69,6 +71,7 @@ _NEEDS_TORCH = {
 _NEEDS_LORA = {
     "cross_term_of": "adapters",
     "build_transformer": "transformer",
+    "fingerprint_of": "fingerprint",
     "layout": "transformer",
     "model_tokens": "tokens",
     "read_model": "loading",

