@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -32,6 +33,7 @@ from securefl.data import Examples
 from securefl.errors import BudgetExceeded, ConfigError, DataError, LedgerUnusable, RunDirectoryError
 from securefl.federation.checkpoint import state_from_bytes, state_to_bytes
 from securefl.federation.enrolment import Enrolment, enrol, enrolment_from_text, enrolment_to_text
+from securefl.federation.personal import require_kept
 from securefl.federation.record import as_json
 from securefl.federation.server import State
 from securefl.guarantee import Terms, card, model_spec, settle
@@ -41,6 +43,20 @@ from securefl.summary import Summary, read_summary, summarise
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+class _Group(BaseModel):
+    """Whose contributions were summed."""
+
+    survivors: list[int]
+
+
+class _Contributors(BaseModel):
+    """What resuming reads of a line of rounds.jsonl."""
+
+    round: int
+    groups: list[_Group]
+
 
 Progress = Callable[[Mapping[str, object]], None]
 
@@ -109,6 +125,8 @@ def resume(
     with folder.held(out):
         if (summary := _finished(out)) is not None:  # by another process in the meantime
             return summary
+        if clients is None:
+            _require_personal(out, terms, manifest.run_id)
         return _play(_assembled(terms, out, manifest.run_id, clients, source), out, progress)
 
 
@@ -195,6 +213,20 @@ def _assembled(terms: Terms, out: Path, run_id: str, clients: Parties | None, so
     return assemble(
         terms, clients, randomness=source, ledger=ledger, run=run_id, enrolment=enrolment, create=False
     )
+
+
+def _require_personal(out: Path, terms: Terms, run_id: str) -> None:
+    """Raises RunDirectoryError if a personal model of a round that was played is gone."""
+    settings = terms.config.personalisation
+    if settings is None or settings.kind == "fine_tune":
+        return
+    latest = {
+        client: line.round
+        for line in map(_Contributors.model_validate, folder.read_lines(out / folder.ROUNDS))
+        for group in line.groups
+        for client in group.survivors
+    }
+    require_kept(out / folder.PERSONAL, run_id, latest)
 
 
 def _enrolment(terms: Terms, out: Path, source: Randomness) -> Enrolment:

@@ -167,5 +167,5 @@ def test_smollm2_talks_from_its_gguf_file_and_wears_an_adapter(tmp_path: Path) -
     tokens = torch.tensor([prompt_tokens(plain.tokenizer, ASK)])
     config = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     before = plain.model(tokens).logits.detach()
-    get_peft_model(plain.model, config).save_pretrained(tmp_path)
+    get_peft_model(plain.model, config).save_pretrained(tmp_path, save_embedding_layers=False)
     assert not torch.allclose(load(folder, tmp_path, SMOL_FILE).model(tokens).logits, before)
