@@ -191,7 +191,7 @@ def _read(path: Path, run: str, dim: int | None = None) -> tuple[int, Vector, Ve
     wanted = after.shape if dim is None else (dim,)
     if named != run or before.shape != wanted or after.shape != wanted:
         raise RunDirectoryError(
-            f"{path}: expected a personal model of this run, {dim or after.size} parameters, got another run's "
-            f"or model's with {after.size}; restore it from a copy, or give the run a folder of its own"
+            f"{path}: expected a personal model of this run, {dim or after.size} parameters, got another "
+            f"run's or model's with {after.size}; restore it from a copy, or give the run a folder of its own"
         )
     return round, before, after
