@@ -30,6 +30,7 @@ from securefl.config import Config
 from securefl.crypto.keys import Identity
 from securefl.crypto.randomness import Randomness, SystemRandomness
 from securefl.data import Dataset, load
+from securefl.data.texts import Tokenize
 from securefl.encoding import NoisyFixedPoint
 from securefl.errors import ConfigError
 from securefl.federation.central_noise import CentralNoise
@@ -176,13 +177,6 @@ def _refuse(argument: str, expected: str, got: object) -> NoReturn:
 def load_dataset(config: Config) -> Dataset:
     """The data that the config names."""
     data = config.data
-    tokenize = None
-    if config.model.kind == "transformer":
-        from securefl.training import model_tokens
-
-        tokenize = model_tokens(
-            place_of(str(config.model.path)), config.model.gguf_file, config.model.max_tokens
-        )
     return load(
         data.kind,
         path=None if data.path is None else Path(data.path),
@@ -190,8 +184,17 @@ def load_dataset(config: Config) -> Dataset:
         client=data.client,
         test_fraction=data.test_fraction,
         seed=config.seed,
-        tokenize=tokenize,
+        tokenize=tokenizer_of(config),
     )
+
+
+def tokenizer_of(config: Config) -> Tokenize | None:
+    """How the config's language model reads texts; None for other models."""
+    if config.model.kind != "transformer":
+        return None
+    from securefl.training import model_tokens
+
+    return model_tokens(place_of(str(config.model.path)), config.model.gguf_file, config.model.max_tokens)
 
 
 def _ledger_path(config: Config, inside_run: Path | None, home: Path) -> Path:

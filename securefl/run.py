@@ -44,6 +44,8 @@ from securefl.summary import Summary, read_summary, summarise
 if TYPE_CHECKING:
     from torch import nn
 
+    from securefl.training import Each, Scores
+
 
 class _Group(BaseModel):
     """Whose contributions were summed."""
@@ -156,11 +158,18 @@ def load(out: str | Path) -> nn.Module:
 def evaluate(out: str | Path, data: Examples) -> dict[str, float]:
     """Scores of a finished run's model on other examples of the same shape and classes.
 
+    Of a language model that answers, perplexity and the accuracy of a token stand beside those of an example.
+
     Raises:
         DataError: the data does not fit the model.
-        RunDirectoryError: `out` is not the folder of a finished run.
+        RunDirectoryError: `out` is not the folder of a finished run, or its base is not here any more.
     """
-    from securefl.training import TASKS, score
+    return as_numbers(evaluate_each(out, data).over())
+
+
+def evaluate_each(out: str | Path, data: Examples) -> Each:
+    """The same, example by example; arguments and errors as for `evaluate`."""
+    from securefl.training import TASKS, score_each
 
     facts = manifests.read(Path(out)).data
     if data.shape != facts.input_shape or int(data.labels.max(initial=0)) >= facts.classes:
@@ -168,8 +177,17 @@ def evaluate(out: str | Path, data: Examples) -> dict[str, float]:
             f"expected examples of shape {facts.input_shape} with labels below {facts.classes}, got shape "
             f"{data.shape} with labels up to {data.labels.max(initial=0)}; evaluate on data of the run's kind"
         )
-    scores = score(load(out), data, TASKS[facts.task])
-    return {"test_accuracy": scores.accuracy, "test_loss": scores.loss, "examples": float(scores.examples)}
+    return score_each(load(out), data, TASKS[facts.task])
+
+
+def as_numbers(scores: Scores) -> dict[str, float]:
+    """Scores by name, those that there are."""
+    numbers = {"test_accuracy": scores.accuracy, "test_loss": scores.loss, "examples": float(scores.examples)}
+    for name in ("perplexity", "token_accuracy", "tokens"):
+        value = getattr(scores, name)
+        if value is not None:
+            numbers[name] = float(value)
+    return numbers
 
 
 def _begin(

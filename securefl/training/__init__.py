@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from securefl.training.arrays import named_arrays, with_arrays
     from securefl.training.fingerprint import fingerprint_of
     from securefl.training.flat import get_vector, set_vector
-    from securefl.training.learner import Learner, Scores, limit_threads, score
+    from securefl.training.learner import Learner, limit_threads
     from securefl.training.loading import read_model
     from securefl.training.models import build_model, is_module
+    from securefl.training.scoring import Each, Scores, score, score_each
     from securefl.training.tasks import TASKS, Task
     from securefl.training.tokens import model_tokens
     from securefl.training.transformer import build_transformer, layout
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TASKS",
+    "Each",
     "Learner",
     "LocalSettings",
     "ModelSpec",
@@ -47,6 +49,7 @@ __all__ = [
     "parameter_count",
     "read_model",
     "score",
+    "score_each",
     "set_vector",
     "with_adapter",
     "with_arrays",
@@ -57,14 +60,16 @@ __all__ = [
 _NEEDS_TORCH = {
     "TASKS": "tasks",
     "Task": "tasks",
+    "Each": "scoring",
     "Learner": "learner",
-    "Scores": "learner",
+    "Scores": "scoring",
     "build_model": "models",
     "get_vector": "flat",
     "is_module": "models",
     "limit_threads": "learner",
     "named_arrays": "arrays",
-    "score": "learner",
+    "score": "scoring",
+    "score_each": "scoring",
     "set_vector": "flat",
     "with_arrays": "arrays",
 }
