@@ -35,8 +35,8 @@ CONFIG = """
 version: 1
 data: {{kind: reuters_r8, partition: {{kind: iid}}}}
 clients: {clients}
-model:
-  {{kind: transformer, path: "{path}", max_tokens: {length}, pooling: mean, lora: {{targets: [query, value]}}}}
+model: {{kind: transformer, path: "{path}", max_tokens: {length}, pooling: mean,
+  lora: {{targets: [query, value]}}}}
 training: {{local_steps: 1, learning_rate: 0.1, sample_rate: 1.0, expected_batch: {batch}}}
 privacy: {{unit: example, epsilon: 8.0, delta: 1.0e-5, clip_norm: 1.0, spare_releases: 0}}
 secure_aggregation: {{group_size: {clients}, threshold: {threshold}, clip_norm: 1.0, bits: 16}}
