@@ -143,6 +143,13 @@ def test_client_level_privacy_works_on_adapters_as_on_any_model(counting: Callab
     assert metrics[0].record.cross_term is None
 
 
+def test_a_run_with_checkpointed_layers_ends_where_one_without_does(counting: Callable[..., Config]) -> None:
+    _, plain, _ = played(counting(*OPEN), 1)
+    _, again, _ = played(counting(*OPEN, "training.gradient_checkpointing=true"), 1)
+    assert float(np.abs(plain[1] - plain[0]).max()) > 1e-3
+    np.testing.assert_allclose(again[1], plain[1], atol=1e-5)
+
+
 def test_fedits_cross_term_is_recorded_where_updates_are_seen_and_nowhere_else(
     counting: Callable[..., Config],
 ) -> None:

@@ -170,8 +170,9 @@ def _ready(model: PreTrainedModel, spec: TransformerSpec, classes: int) -> Base:
 def _padding(config: PreTrainedConfig, spec: TransformerSpec) -> int:
     """The id that stands where a text has no token; attention never sees it."""
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    size = getattr(config.get_text_config(), "vocab_size", 0)
     for each in (config.pad_token_id, *ends):
-        if each is not None and 0 <= each < config.vocab_size:
+        if each is not None and 0 <= each < size:
             return int(each)
     if spec.task == "sequence_classification" and spec.pooling != "mean":
         raise ConfigError(
