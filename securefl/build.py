@@ -30,6 +30,7 @@ from securefl.config import Config
 from securefl.crypto.keys import Identity
 from securefl.crypto.randomness import Randomness, SystemRandomness
 from securefl.data import Dataset, load
+from securefl.data.texts import Tokenize
 from securefl.encoding import NoisyFixedPoint
 from securefl.errors import ConfigError
 from securefl.federation.central_noise import CentralNoise
@@ -177,13 +178,6 @@ def _refuse(argument: str, expected: str, got: object) -> NoReturn:
 def load_dataset(config: Config) -> Dataset:
     """The data that the config names."""
     data = config.data
-    tokenize = None
-    if config.model.kind == "transformer":
-        from securefl.training import model_tokens
-
-        tokenize = model_tokens(
-            place_of(str(config.model.path)), config.model.gguf_file, config.model.max_tokens
-        )
     return load(
         data.kind,
         path=None if data.path is None else Path(data.path),
@@ -191,8 +185,17 @@ def load_dataset(config: Config) -> Dataset:
         client=data.client,
         test_fraction=data.test_fraction,
         seed=config.seed,
-        tokenize=tokenize,
+        tokenize=tokenizer_of(config),
     )
+
+
+def tokenizer_of(config: Config) -> Tokenize | None:
+    """How the config's language model reads texts; None for other models."""
+    if config.model.kind != "transformer":
+        return None
+    from securefl.training import model_tokens
+
+    return model_tokens(place_of(str(config.model.path)), config.model.gguf_file, config.model.max_tokens)
 
 
 def _ledger_path(config: Config, inside_run: Path | None, home: Path) -> Path:
@@ -224,6 +227,7 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
         clip_norm=config.privacy.clip_norm,
         noise_multiplier=terms.gradient_noise,
         micro_batch=training.micro_batch,
+        gradient_checkpointing=training.gradient_checkpointing,
     )
     module = model or _module(terms)
     learner = _learner(terms, module, settings, terms.turns)
@@ -255,6 +259,7 @@ def personal_models(
         expected_batch=training.expected_batch,
         proximal=personal.pull if personal.kind == "ditto" else 0.0,
         micro_batch=training.micro_batch,
+        gradient_checkpointing=training.gradient_checkpointing,
     )
     learner = _learner(terms, shared.module(initial), settings)
     return {

@@ -14,6 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from securefl import config as configuration
+from securefl import manifest as manifests
 from securefl import run_directory as folder
 from securefl.config import Config
 from securefl.errors import RunDirectoryError
@@ -61,7 +62,7 @@ def model_card(out: Path, config: Config, merge: bool) -> str:
     if summary is None:
         raise RunDirectoryError(f"{out}: expected a finished run, got none; `securefl resume` finishes it")
     manifest, guarantee = folder.read_json(out / folder.MANIFEST), folder.read_json(out / folder.CARD_JSON)
-    data, sections = manifest["data"], guarantee["sections"]
+    data, sections, base = manifest["data"], guarantee["sections"], manifests.read(out).base
     if not isinstance(data, dict) or not isinstance(sections, dict):
         raise RunDirectoryError(f"{out}: expected the files of a run, got damaged ones; restore them")
     lora = config.model.lora
@@ -81,6 +82,8 @@ def model_card(out: Path, config: Config, merge: bool) -> str:
         f"- Unit: {summary['privacy_unit']}. {summary['privacy_statement']}.",
         "- The base model is not covered: what it learned before is in it.",
         "\n## Method\n",
+        f"- Base: `{config.model.path}`, "
+        + ("not recorded by the version that ran." if base is None else f"sha256 {base.sha256}."),
         f"- Aggregation {method}.",
         f"- Masked sums: {'on' if config.secure_aggregation.masking else 'off'}; rule: {config.robust.rule}.",
         "\n## Not promised\n",

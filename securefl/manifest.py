@@ -1,7 +1,7 @@
 """What a run is: its id, data, config and randomness, written before anything leaves a client.
 
 Rules kept here: whoever resumes or loads a run reads this file first, and is refused where the config,
-the data or the kind of randomness is no longer the run's.
+the data, the base of a language model or the kind of randomness is no longer the run's.
 
 What this file does NOT do: hold anything secret.
 """
@@ -21,7 +21,7 @@ from securefl.config import Config
 from securefl.crypto.randomness import Randomness
 from securefl.data.examples import Task
 from securefl.errors import RunDirectoryError
-from securefl.guarantee import Terms
+from securefl.guarantee import Terms, base_hash
 
 _PACKAGES = ("securefl", "torch", "numpy", "opacus", "dp-accounting", "cryptography", "scikit-learn")
 
@@ -35,12 +35,26 @@ class Facts(BaseModel):
     task: Task = "classification"
 
 
+class Base(BaseModel):
+    """The language model that a run builds on.
+
+    Attributes:
+        path: as the config names it.
+        sha256: of the files that it is read from (`securefl.training.fingerprint`).
+    """
+
+    path: str
+    sha256: str
+
+
 class Manifest(BaseModel):
     """What resuming and loading need of a manifest; more than these keys is fine.
 
     Attributes:
         ledger_head: digest of the ledger's last record when the run began; None in manifests that are older
             than this key.
+        base: None without a language model, and in manifests that are older than this key: such a run goes on
+            with whatever its config names.
     """
 
     run_id: str
@@ -49,11 +63,12 @@ class Manifest(BaseModel):
     ledger: str | None
     ledger_head: str | None = None
     data: Facts
+    base: Base | None = None
 
 
 def describe(terms: Terms, run_id: str, source: Randomness, ledger_head: str) -> dict[str, object]:
     """The manifest of a run that begins now, on a ledger whose last record has the digest `ledger_head`."""
-    data = terms.dataset
+    data, base = terms.dataset, base_hash(terms.config)
     return {
         "run_id": run_id,
         "config_digest": configuration.digest(terms.config).hex(),
@@ -73,6 +88,7 @@ def describe(terms: Terms, run_id: str, source: Randomness, ledger_head: str) ->
             "input_shape": list(data.shape),
             "description": data.description,
         },
+        "base": None if base is None else {"path": terms.config.model.path, "sha256": base},
         "parameters": terms.dim,
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in _PACKAGES},
@@ -119,6 +135,20 @@ def refuse_other_data(out: Path, manifest: Manifest, terms: Terms) -> None:
         raise RunDirectoryError(
             f"{out}: the run began on data with hash {began}, the config now gives "
             f"{terms.dataset.source_hash}; restore the data or start a new run"
+        )
+
+
+def refuse_other_base(out: Path, manifest: Manifest, config: Config) -> None:
+    """Raises RunDirectoryError if the files of the language model are others than the run began on."""
+    began = manifest.base
+    if began is None:
+        return
+    got = base_hash(config)
+    if got != began.sha256:
+        raise RunDirectoryError(
+            f"{out}: expected the base model that the run began on, {began.path} with sha256 {began.sha256}, "
+            f"got {'none on this machine' if got is None else f'one with {got}'}; what was trained fits no "
+            "other: put its files back, or start a new run"
         )
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -32,6 +33,7 @@ from securefl.data import Examples
 from securefl.errors import BudgetExceeded, ConfigError, DataError, LedgerUnusable, RunDirectoryError
 from securefl.federation.checkpoint import state_from_bytes, state_to_bytes
 from securefl.federation.enrolment import Enrolment, enrol, enrolment_from_text, enrolment_to_text
+from securefl.federation.personal import require_kept
 from securefl.federation.record import as_json
 from securefl.federation.server import State
 from securefl.guarantee import Terms, card, model_spec, settle
@@ -41,6 +43,22 @@ from securefl.summary import Summary, read_summary, summarise
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from securefl.training import Each, Scores
+
+
+class _Group(BaseModel):
+    """Whose contributions were summed."""
+
+    survivors: list[int]
+
+
+class _Contributors(BaseModel):
+    """What resuming reads of a line of rounds.jsonl."""
+
+    round: int
+    groups: list[_Group]
+
 
 Progress = Callable[[Mapping[str, object]], None]
 
@@ -86,7 +104,7 @@ def resume(
     """Goes on with a run that was stopped; a finished one only gets its summary again, anew if damaged.
 
     Raises:
-        RunDirectoryError: `out` is not a run, or its config, data or randomness is not the run's.
+        RunDirectoryError: `out` is not a run, or its config, data, base or randomness is not the run's.
         LedgerUnusable: its ledger is gone, damaged, or an older copy.
         BudgetExceeded: other runs have spent what this one still needs.
     """
@@ -103,11 +121,14 @@ def resume(
         return summary
     config = configuration.load(out / folder.CONFIG)
     manifests.refuse_other_config(out, manifest, config)
+    manifests.refuse_other_base(out, manifest, config)
     terms = settle(config, load_dataset(config), run=manifest.run_id)
     manifests.refuse_other_data(out, manifest, terms)
     with folder.held(out):
         if (summary := _finished(out)) is not None:  # by another process in the meantime
             return summary
+        if clients is None:
+            _require_personal(out, terms, manifest.run_id)
         return _play(_assembled(terms, out, manifest.run_id, clients, source), out, progress)
 
 
@@ -115,13 +136,14 @@ def load(out: str | Path) -> nn.Module:
     """The trained module of a finished run, in evaluation mode.
 
     Raises:
-        RunDirectoryError: `out` is not the folder of a finished run.
+        RunDirectoryError: `out` is not the folder of a finished run, or its base is not here any more.
     """
     from securefl.training import build_model, with_arrays
 
     out = Path(out)
-    facts = manifests.read(out).data
-    config = configuration.load(out / folder.CONFIG)
+    manifest = manifests.read(out)
+    facts, config = manifest.data, configuration.load(out / folder.CONFIG)
+    manifests.refuse_other_base(out, manifest, config)
     module = build_model(model_spec(config, facts.task), facts.input_shape, facts.classes, config.seed)
     try:
         arrays = load_file(out / folder.MODEL)
@@ -136,11 +158,18 @@ def load(out: str | Path) -> nn.Module:
 def evaluate(out: str | Path, data: Examples) -> dict[str, float]:
     """Scores of a finished run's model on other examples of the same shape and classes.
 
+    Of a language model that answers, perplexity and the accuracy of a token stand beside those of an example.
+
     Raises:
         DataError: the data does not fit the model.
-        RunDirectoryError: `out` is not the folder of a finished run.
+        RunDirectoryError: `out` is not the folder of a finished run, or its base is not here any more.
     """
-    from securefl.training import TASKS, score
+    return as_numbers(evaluate_each(out, data).over())
+
+
+def evaluate_each(out: str | Path, data: Examples) -> Each:
+    """The same, example by example; arguments and errors as for `evaluate`."""
+    from securefl.training import TASKS, score_each
 
     facts = manifests.read(Path(out)).data
     if data.shape != facts.input_shape or int(data.labels.max(initial=0)) >= facts.classes:
@@ -148,8 +177,17 @@ def evaluate(out: str | Path, data: Examples) -> dict[str, float]:
             f"expected examples of shape {facts.input_shape} with labels below {facts.classes}, got shape "
             f"{data.shape} with labels up to {data.labels.max(initial=0)}; evaluate on data of the run's kind"
         )
-    scores = score(load(out), data, TASKS[facts.task])
-    return {"test_accuracy": scores.accuracy, "test_loss": scores.loss, "examples": float(scores.examples)}
+    return score_each(load(out), data, TASKS[facts.task])
+
+
+def as_numbers(scores: Scores) -> dict[str, float]:
+    """Scores by name, those that there are."""
+    numbers = {"test_accuracy": scores.accuracy, "test_loss": scores.loss, "examples": float(scores.examples)}
+    for name in ("perplexity", "token_accuracy", "tokens"):
+        value = getattr(scores, name)
+        if value is not None:
+            numbers[name] = float(value)
+    return numbers
 
 
 def _begin(
@@ -193,6 +231,20 @@ def _assembled(terms: Terms, out: Path, run_id: str, clients: Parties | None, so
     return assemble(
         terms, clients, randomness=source, ledger=ledger, run=run_id, enrolment=enrolment, create=False
     )
+
+
+def _require_personal(out: Path, terms: Terms, run_id: str) -> None:
+    """Raises RunDirectoryError if a personal model of a round that was played is gone."""
+    settings = terms.config.personalisation
+    if settings is None or settings.kind == "fine_tune":
+        return
+    latest = {
+        client: line.round
+        for line in map(_Contributors.model_validate, folder.read_lines(out / folder.ROUNDS))
+        for group in line.groups
+        for client in group.survivors
+    }
+    require_kept(out / folder.PERSONAL, run_id, latest)
 
 
 def _enrolment(terms: Terms, out: Path, source: Randomness) -> Enrolment:

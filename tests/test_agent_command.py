@@ -32,7 +32,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Sequence[Mes
             heard.append(messages)
             return left.pop(0)
 
-        monkeypatch.setattr(models, "load", lambda folder, adapter: None)
+        monkeypatch.setattr(models, "load", lambda folder, adapter, gguf: None)
         monkeypatch.setattr(models, "generator", lambda model, tools: generate)
         return heard
 
@@ -82,7 +82,7 @@ def test_a_folder_without_a_language_model_and_an_unknown_domain_are_bad_input(t
     result = securefl(tmp_path)
     assert result.exit_code == 2
     assert "expected a folder with a causal language model" in result.stderr
-    assert "a run of securefl whose model is a classifier" in result.stderr
+    assert "securefl export" in result.stderr
     result = securefl(tmp_path, "--domain", "banking")
     assert result.exit_code == 2
     assert "virtual_assistant" in result.stderr

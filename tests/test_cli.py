@@ -347,13 +347,18 @@ def test_evaluating_on_the_runs_own_test_set_gives_its_accuracy(finished: tuple[
     assert scores["examples"] == 360
     assert scores["test_accuracy"] == pytest.approx(json.loads(first.stdout)["test_accuracy"], abs=1e-9)
     assert "accuracy" in securefl("evaluate", out, "digits").stdout
+    own = json.loads(securefl("evaluate", out, "--json").stdout)
+    assert own == scores | {"data": "its own test part"}
 
 
 def test_evaluating_on_data_of_another_shape_or_name_is_bad_input(finished: tuple[Path, Result]) -> None:
     out, _ = finished
     result = securefl("evaluate", out, "heart.txt")
     assert result.exit_code == 2
-    assert ".csv or .npz file, got 'heart.txt'" in result.stderr
+    assert ".csv, .npz or .jsonl file, got 'heart.txt'" in result.stderr
+    result = securefl("evaluate", out, "talks.jsonl")
+    assert result.exit_code == 2
+    assert "expected data of the run's kind, numbers, got 'talks.jsonl'" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["resume", "report", "evaluate"])
@@ -598,7 +603,7 @@ def test_a_file_is_scored_as_a_whole(tmp_path: Path) -> None:
         QUICKSTART,
         [f"data={{kind: csv, path: {tmp_path / 'known.csv'}, label: kind, partition: {{kind: iid}}}}"],
     )
-    examples = read(config, str(tmp_path / "other.csv"), None, None)
+    examples = read(config, str(tmp_path / "other.csv"), None, None).examples
     order = np.argsort(examples.features[:, 0])
     assert examples.features[order].tolist() == [[1, 2], [2, 1], [3, 0], [4, 1]]
     assert examples.labels[order].tolist() == [2, 1, 2, 1]

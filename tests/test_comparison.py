@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from securefl import run as runs
 from securefl.build import build_federated_averaging
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
-from securefl.errors import DataError
+from securefl.errors import DataError, RunDirectoryError
 from securefl.federation.personal import _write
 from securefl.guarantee import card, settle
 from securefl.secagg import Exchange
@@ -94,6 +95,31 @@ def test_a_killed_run_ends_with_the_same_personal_models(small: Make, tmp_path: 
         assert (broken / "personal" / f"{client}.safetensors").read_bytes() == one
     first, second = (json.loads((out / "summary.json").read_text()) for out in (whole, broken))
     assert first["personalisation"] == second["personalisation"]
+
+
+def test_a_run_does_not_go_on_where_a_personal_model_is_gone_or_older(small: Make, tmp_path: Path) -> None:
+    out, source = tmp_path / "run", SeededRandomness(SEED)
+
+    def stop(event: Mapping[str, object]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(small(SKEWED, DITTO), out, randomness=source, progress=stop)
+    kept = out / "personal"
+    copies = {path: path.read_bytes() for path in kept.iterdir()}
+    shutil.rmtree(kept)
+    with pytest.raises(RunDirectoryError, match=r"after round 1, got none; .*restore it from a copy"):
+        runs.resume(out, randomness=source)
+    kept.mkdir()
+    for path, content in copies.items():
+        path.write_bytes(content)
+    run_id = json.loads((out / "manifest.json").read_text())["run_id"]
+    model = load_file(kept / "4.safetensors")["after"]
+    _write(kept / "4.safetensors", run_id, 0, model, model)
+    with pytest.raises(RunDirectoryError, match="of client 4 after round 1, got one of round 0"):
+        runs.resume(out, randomness=source)
+    (kept / "4.safetensors").write_bytes(copies[kept / "4.safetensors"])
+    assert runs.resume(out, randomness=source)["status"] == "finished"
 
 
 @pytest.mark.slow

@@ -464,6 +464,18 @@ ADAPTERS = (
     broken(
         *TEXTS, "data={kind: digits, partition: {kind: iid}}", path="model.kind", says=("'digits'", "jsonl")
     ),
+    broken(
+        *TEXTS,
+        "training.gradient_checkpointing=true",
+        path="training.gradient_checkpointing",
+        says=("runs every layer once more", "micro_batch"),
+    ),
+    broken(
+        "privacy={unit: none}",
+        "training.gradient_checkpointing=true",
+        path="training.gradient_checkpointing",
+        says=("only transformer reads it",),
+    ),
     broken("model.lora={method: ffa}", path="model.lora", says=("only transformer reads it",)),
     broken("model.kind=transformer", path="model.kind", says=("texts",)),
 )

@@ -8,25 +8,30 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from typer.testing import CliRunner
 
 from securefl import build_federated_averaging
 from securefl import config as configuration
 from securefl.audit import Audit, audit, example_subject
 from securefl.audit.methods import audited
 from securefl.build import load_dataset
+from securefl.cli import app, given_data
+from securefl.cli.given_data import Given
 from securefl.config import Config
 from securefl.crypto.randomness import SeededRandomness
-from securefl.errors import ConfigError, RunDirectoryError
+from securefl.errors import ConfigError, DataError, RunDirectoryError
 from securefl.export import export
 from securefl.guarantee import settle
 from securefl.privacy.noise import gaussian
 from securefl.process import Metrics, Process
-from securefl.run import load, run
+from securefl.run import load, resume, run
 from securefl.training import TASKS, Learner, dp_sgd, get_vector
 from securefl.training.admission import check_examples_apart
 
@@ -34,6 +39,7 @@ peft = pytest.importorskip("peft", reason="language models need the extra `lora`
 transformers = pytest.importorskip("transformers", reason="language models need the extra `lora`")
 
 from securefl.training.lora import LoraSpec, TransformerSpec  # noqa: E402 - beside the one below
+from securefl.training.tiny_llama import save_tiny_llama  # noqa: E402 - needs the extra
 from securefl.training.transformer import Language, build_transformer, layout, mean_pooled_base  # noqa: E402 - needs the extra
 from securefl.training.writing import write_adapter, write_merged  # noqa: E402 - needs the extra
 
@@ -158,6 +164,13 @@ def test_client_level_privacy_works_on_adapters_as_on_any_model(counting: Callab
     assert metrics[0].record.cross_term is None
 
 
+def test_a_run_with_checkpointed_layers_ends_where_one_without_does(counting: Callable[..., Config]) -> None:
+    _, plain, _ = played(counting(*OPEN), 1)
+    _, again, _ = played(counting(*OPEN, "training.gradient_checkpointing=true"), 1)
+    assert float(np.abs(plain[1] - plain[0]).max()) > 1e-3
+    np.testing.assert_allclose(again[1], plain[1], atol=1e-5)
+
+
 def test_fedits_cross_term_is_recorded_where_updates_are_seen_and_nowhere_else(
     counting: Callable[..., Config],
 ) -> None:
@@ -196,6 +209,96 @@ def test_an_exported_adapter_loads_with_peft_and_a_merged_model_without_to_the_s
         assert words in card
     with pytest.raises(RunDirectoryError, match="expected a new or empty folder"):
         export(out, folder)
+
+
+def test_a_run_is_held_to_the_base_that_it_began_on(counting: Callable[..., Config], tmp_path: Path) -> None:
+    base, out = save_tiny_llama(tmp_path / "base"), tmp_path / "run"
+    run(counting(f"model.path={base}", "server.rounds=1"), out)
+    facts = json.loads((out / "manifest.json").read_text())
+    named = f"{base} (sha256 {facts['base']['sha256']})"
+    assert named in (out / "guarantee.md").read_text()
+    assert facts["base"]["sha256"] in (export(out, tmp_path / "adapter") / "README.md").read_text()
+    assert named in (tmp_path / "adapter" / "README.md").read_text()
+    (out / "summary.json").write_text("{")  # as killed at its end: it is made anew
+    weights = (base / "model.safetensors").read_bytes()
+    (base / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    for act in (lambda: resume(out), lambda: load(out), lambda: export(out, tmp_path / "other")):
+        with pytest.raises(
+            RunDirectoryError, match=r"with sha256 \w{64}, got one with \w{64}; .*put its files"
+        ):
+            act()
+    (base / "model.safetensors").unlink()
+    with pytest.raises(RunDirectoryError, match="got none on this machine"):
+        resume(out)
+    (base / "model.safetensors").write_bytes(weights)
+    assert resume(out)["status"] == "finished"
+    del facts["base"]  # as an older version wrote it: nothing to hold the base against
+    (out / "manifest.json").write_text(json.dumps(facts))
+    (base / "chat_template.jinja").write_text("{{ messages }}")
+    load(out)
+    assert "not recorded by the version that ran" in (export(out, tmp_path / "old") / "README.md").read_text()
+
+
+def test_answers_are_scored_on_the_runs_own_test_part_and_on_a_users_file_by_client(
+    counting: Callable[..., Config], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    summary = run(counting("server.rounds=1"), out)
+
+    def evaluated(*data: str) -> dict[str, Any]:
+        result = CliRunner().invoke(app, ["evaluate", str(out), *data, "--json"])
+        assert result.exit_code == 0, result.output
+        return dict(json.loads(result.stdout))
+
+    own = evaluated()
+    assert own["test_loss"] == pytest.approx(summary["test_loss"])
+    assert own["test_accuracy"] == pytest.approx(summary["test_accuracy"])
+    assert set(own["clients"]) == {f"c{n}" for n in range(6)}
+    everybody = own["clients"].values()
+    assert sum(one["tokens"] for one in everybody) == own["tokens"]
+    nats = sum(np.log(one["perplexity"]) * one["tokens"] for one in everybody)
+    assert own["perplexity"] == pytest.approx(np.exp(nats / own["tokens"]))
+    rows = [{"prompt": f"count {n}", "answer": "odd"} for n in range(5)]  # three bytes and the end
+    (tmp_path / "mine.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    mine = evaluated(str(tmp_path / "mine.jsonl"))
+    assert (mine["examples"], mine["tokens"], "clients" in mine) == (
+        5,
+        5 * 4,
+        False,
+    )
+    assert "perplexity" in CliRunner().invoke(app, ["evaluate", str(out)]).stdout
+    talks = tmp_path / "talks.jsonl"
+    talks.write_text(talks.read_text() + talks.read_text().splitlines()[0] + "\n")
+    result = CliRunner().invoke(app, ["evaluate", str(out)])
+    assert result.exit_code == 2
+    assert "expected the data that the run was trained on, with hash" in result.stderr
+
+
+def test_a_users_texts_are_read_with_the_names_of_the_runs_classes(
+    counting: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = counting("data={kind: reuters_r8, partition: {kind: iid}}")
+    known = SimpleNamespace(label_names=("acq", "earn"))
+    monkeypatch.setattr(given_data, "load_dataset", lambda config: known)
+    file = tmp_path / "mine.jsonl"
+
+    def written(*rows: tuple[object, str]) -> Given:
+        lines = [json.dumps({"prompt": text, "answer": name, "client": name}) for text, name in rows]
+        file.write_text("\n".join(lines))
+        return given_data.read(config, str(file), None, None)
+
+    given = written(("profit rises", "earn"), ("buys a mill", "acq"), ("net loss", "earn"))
+    assert sorted(given.examples.labels.tolist()) == [0, 1, 1]
+    assert {name: given.examples.labels[rows].tolist() for name, rows in given.by_client().items()} == {
+        "acq": [0],
+        "earn": [1, 1],
+    }
+    assert given.examples.shape == (32,)
+    with pytest.raises(DataError, match=r"a class of the run's data \(acq, earn\), got 'ship'"):
+        written(("a", "earn"), ("b", "ship"), ("c", "acq"))
+    talk = [{"role": "user", "content": "a"}] * 2
+    with pytest.raises(DataError, match="expected one text as prompt"):
+        written((talk, "earn"), (talk, "earn"), ("c", "acq"))
 
 
 def test_a_mean_pooled_classifier_exports_its_adapter_and_cannot_be_merged(tmp_path: Path) -> None:

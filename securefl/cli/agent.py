@@ -23,15 +23,18 @@ _REMEMBER = "/remember "
 
 def agent(
     folder: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="DIR", help="Folder with a causal language model, as save_pretrained writes it."
+            metavar="DIR",
+            help="Folder with a causal language model, as save_pretrained writes it or with a GGUF file; or "
+            "package:NAME/FOLDER of an installed package.",
         ),
     ],
     domain: Annotated[
         str, typer.Option(help="Whose simulated tools it may call: customer_service, virtual_assistant, ...")
     ] = "virtual_assistant",
     adapter: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with a peft adapter.")] = None,
+    gguf: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the GGUF file in DIR.")] = None,
     notes: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Your notes; `/remember TEXT` adds one. They stay here."),
@@ -52,13 +55,14 @@ def agent(
             ) from error
         from securefl.calls import Message
         from securefl.data.dialogues import named
+        from securefl.training.lora import place_of
 
         chosen = named(domain)
         registry = Registry(
             ((act.tool, act.result) for act in chosen.acts), {CALLER: Limits(per_minute, per_conversation)}
         )
         memory = None if notes is None else _memory(notes)
-        generate = generator(load(folder, adapter), chosen.tools)
+        generate = generator(load(Path(place_of(folder)), adapter, gguf), chosen.tools)
         console = Console()
         console.print(f"{domain}: synthetic tools that change nothing. An empty line ends.", markup=False)
         system = Message("system", chosen.system)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -26,11 +27,13 @@ def report(folder: RunFolder, as_json: Json = False) -> None:
 def evaluate(
     folder: RunFolder,
     data: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="DATA", help="digits, fashion_mnist, mnist_5k, heart_disease, or a csv or npz file."
+            metavar="[DATA]",
+            help="digits, fashion_mnist, mnist_5k, heart_disease, or a csv or npz file; for a language model "
+            "newsgroups, reuters_r8 or a jsonl file. Default: the run's own test part.",
         ),
-    ],
+    ] = None,
     label: Annotated[
         str | None, typer.Option(help="Column or array of the labels; default: as in the run's config.")
     ] = None,
@@ -39,26 +42,52 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Score a finished run's model on DATA: a built-in set's test part, or all rows of a csv or npz file."""
+    """Score a finished run's model on DATA: the test part of a built-in set, or all rows of a file.
+
+    Where rows name their clients, each has a line of its own.
+    """
     with output.told(as_json):
         from securefl import config as configuration
-        from securefl.cli.given_data import read
+        from securefl.cli.given_data import own_test_part, read
         from securefl.manifest import read as require_run
-        from securefl.run import evaluate as score
+        from securefl.manifest import refuse_other_base
+        from securefl.run import as_numbers, evaluate_each
         from securefl.run_directory import CONFIG
 
-        require_run(folder)
-        examples = read(configuration.load(folder / CONFIG), data, label, client)
-        scores = score(folder, examples)
+        manifest, config = require_run(folder), configuration.load(folder / CONFIG)
+        refuse_other_base(folder, manifest, config)
+        given = (
+            own_test_part(config, manifest.data.source_hash)
+            if data is None
+            else read(config, data, label, client)
+        )
+        each = evaluate_each(folder, given.examples)
+        scores, clients = as_numbers(each.over()), given.by_client()
+        per_client = {name: as_numbers(each.over(rows)) for name, rows in clients.items()}
+        name = data or "its own test part"
         if as_json:
-            output.print_json({"data": data, **scores})
-        else:
-            rows = [
-                ("accuracy", f"{scores['test_accuracy']:.4f}"),
-                ("loss (nats)", f"{scores['test_loss']:.4f}"),
-                ("examples", f"{scores['examples']:,.0f}"),
-            ]
-            output.print_table(f"{folder} on {data}", ("", "value"), rows)
+            output.print_json({"data": name, **scores, **({"clients": per_client} if per_client else {})})
+            return
+        output.print_table(f"{folder} on {name}", ("", "value"), _score_rows(scores))
+        if per_client:
+            columns = ("client", *(label for label, _ in _score_rows(scores)))
+            rows = [(one, *(cell for _, cell in _score_rows(its))) for one, its in per_client.items()]
+            output.print_table("Per client", columns, rows)
+
+
+def _score_rows(scores: Mapping[str, float]) -> list[tuple[str, str]]:
+    return [
+        (words, f"{scores[name]:{form}}")
+        for name, words, form in (
+            ("test_accuracy", "accuracy", ".4f"),
+            ("token_accuracy", "accuracy of a token", ".4f"),
+            ("test_loss", "loss (nats)", ".4f"),
+            ("perplexity", "perplexity", ".3f"),
+            ("examples", "examples", ",.0f"),
+            ("tokens", "tokens", ",.0f"),
+        )
+        if name in scores
+    ]
 
 
 def export(

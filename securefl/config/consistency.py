@@ -17,6 +17,7 @@ from securefl.data.load import TEXTS
 from securefl.encoding import FixedPoint
 from securefl.errors import ConfigError
 from securefl.secagg import MAX_COMPLETE, MAX_MEMBERS, check_threshold, smallest_threshold
+from securefl.training.settings import refuse_checkpointing
 from securefl.training.shapes import ModelSpec
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def _check_model(config: Config) -> None:
     """A language model and texts need each other; keys of the other kinds of model are refused."""
     model, texts = config.model, config.data.kind in TEXTS
     language = model.kind == "transformer"
+    if config.training.gradient_checkpointing:
+        _check_checkpointing(config)
     if language != texts:
         raise ConfigError(
             f"expected a language model for texts and another one for numbers, got {model.kind!r} with "
@@ -96,6 +99,16 @@ def _check_model(config: Config) -> None:
             "model "
             "have no gradients per example here. Write `lora: {method: ffa}`, or use unit 'client'",
             "model.lora",
+        )
+
+
+def _check_checkpointing(config: Config) -> None:
+    refuse_checkpointing(config.privacy.unit == "example")
+    if config.model.kind != "transformer":
+        raise ConfigError(
+            f"expected nothing with model.kind {config.model.kind!r}, got true; remove the key, only "
+            "transformer reads it",
+            "training.gradient_checkpointing",
         )
 
 

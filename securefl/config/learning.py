@@ -186,6 +186,14 @@ class Training(Section):
             "examples",
         ),
     ] = None
+    gradient_checkpointing: Annotated[
+        bool,
+        doc(
+            "Layers of a language model run again on the way back in place of keeping what they saw: less "
+            "memory, more time. Not with privacy.unit example.",
+            True,
+        ),
+    ] = False
 
 
 class Promise(Section):

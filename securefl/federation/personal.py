@@ -4,6 +4,8 @@ Rules kept here:
 - What a client sends does not depend on its personal model: it is made first, from the shared model alone.
 - A round is trained once however often it is asked: the file keeps the model before its latest round as well,
   so a retry or a resumed run starts from there and ends with the same model.
+- Whoever goes on with a run has the personal models of the rounds that were played: none begins anew
+  unnoticed.
 - Nothing is noised or charged, because nothing leaves. Whoever gets such a file can learn its client's data.
 
 What this file does NOT do: compare models (`securefl.process`), or train (`securefl.training`).
@@ -14,6 +16,7 @@ Personalization", Algorithm 1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -139,6 +142,28 @@ class WithPersonal:
         return made
 
 
+def require_kept(folder: Path, run: str, latest: Mapping[int, int]) -> None:
+    """Returns if the models that were trained are there.
+
+    Args:
+        folder: where they lie.
+        run: id of the run.
+        latest: by client, the latest round that it contributed to.
+
+    Raises:
+        RunDirectoryError: one is missing, damaged, or of an earlier round.
+    """
+    for client, round in latest.items():
+        path = folder / f"{client}.safetensors"
+        kept = _read(path, run)
+        if kept is None or kept[0] < round:
+            raise RunDirectoryError(
+                f"{path}: expected the personal model of client {client} after round {round}, got "
+                f"{'none' if kept is None else f'one of round {kept[0]}'}; it was trained beside the rounds "
+                "that were played and cannot be made again: restore it from a copy, or start a new run"
+            )
+
+
 def _write(path: Path, run: str, round: int, before: Vector, after: Vector) -> None:
     arrays: dict[str, NDArray[np.generic]] = {
         "run": np.frombuffer(run.encode(), dtype=np.uint8),
@@ -149,7 +174,7 @@ def _write(path: Path, run: str, round: int, before: Vector, after: Vector) -> N
     write_atomically(path, save(arrays | {"digest": digest_of(_TAG, arrays)}), secret=True)
 
 
-def _read(path: Path, run: str, dim: int) -> tuple[int, Vector, Vector] | None:
+def _read(path: Path, run: str, dim: int | None = None) -> tuple[int, Vector, Vector] | None:
     if not path.exists():
         return None
     try:
@@ -161,12 +186,13 @@ def _read(path: Path, run: str, dim: int) -> tuple[int, Vector, Vector] | None:
         before, after = arrays["before"], arrays["after"]
     except (OSError, SafetensorError, KeyError, IndexError, ValueError) as cause:
         raise RunDirectoryError(
-            f"{path}: expected the personal model of a client, got none that reads ({cause}); restore it, or "
-            "remove the file: that client then begins again from the shared model"
+            f"{path}: expected the personal model of a client, got none that reads ({cause}); restore it "
+            "from a copy, or start a new run"
         ) from cause
-    if named != run or before.shape != (dim,) or after.shape != (dim,):
+    wanted = after.shape if dim is None else (dim,)
+    if named != run or before.shape != wanted or after.shape != wanted:
         raise RunDirectoryError(
-            f"{path}: expected a personal model of this run, {dim} parameters, got another run's or model's "
-            f"with {after.size}; give the run a folder of its own, or remove the file"
+            f"{path}: expected a personal model of this run, {dim or after.size} parameters, got another "
+            f"run's or model's with {after.size}; restore it from a copy, or give the run a folder of its own"
         )
     return round, before, after

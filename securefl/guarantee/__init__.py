@@ -3,7 +3,7 @@
 from securefl.guarantee.abandonment import abandon_probability
 from securefl.guarantee.card import Card, card
 from securefl.guarantee.statement import privacy_statement
-from securefl.guarantee.terms import Budget, Terms, check_ledger, settle, with_rule
+from securefl.guarantee.terms import Budget, Terms, base_hash, check_ledger, settle, with_rule
 from securefl.guarantee.wire import model_spec, traffic, traffic_sentence, wire
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Card",
     "Terms",
     "abandon_probability",
+    "base_hash",
     "card",
     "check_ledger",
     "model_spec",

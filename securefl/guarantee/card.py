@@ -18,7 +18,7 @@ from securefl.guarantee.abandonment import abandon_probability
 from securefl.guarantee.client_level import adaptive_clip, adaptive_limits, client_level, is_rotated
 from securefl.guarantee.rules import at_the_limit, bears, steps_text
 from securefl.guarantee.statement import neighbouring_relation
-from securefl.guarantee.terms import Budget, Terms
+from securefl.guarantee.terms import Budget, Terms, base_hash
 from securefl.guarantee.wire import traffic_sentence
 from securefl.privacy.events import DistributedDiscreteGaussian, SampledGaussian
 from securefl.secagg import Shape, split_probability
@@ -258,9 +258,11 @@ def _limits(terms: Terms) -> list[str]:
         "All clients are simulated on one machine here, by an operator who could read their data and keys.",
     ]
     if terms.dataset.vocabulary:
+        base = base_hash(terms.config) or "not here yet"
         lines.append(
-            "The base model is not covered: what it learned before is in it. An example is one text: whoever "
-            "wrote several of them is protected less, unless the unit is the client."
+            f"The base model, {terms.config.model.path} (sha256 {base}), is not covered: what it learned "
+            "before is in it. An example is one text: whoever wrote several of them is protected less, "
+            "unless the unit is the client."
         )
     if terms.config.model.lora is not None and terms.config.model.lora.method == "fedit":
         lines.append(

@@ -15,11 +15,14 @@ from securefl.training.settings import LocalSettings
 from securefl.training.shapes import ModelSpec, parameter_count
 
 if TYPE_CHECKING:
-    from securefl.training.adapters import cross_term_of
+    from securefl.training.adapters import cross_term_of, with_adapter
     from securefl.training.arrays import named_arrays, with_arrays
+    from securefl.training.fingerprint import fingerprint_of
     from securefl.training.flat import get_vector, set_vector
-    from securefl.training.learner import Learner, Scores, limit_threads, score
+    from securefl.training.learner import Learner, limit_threads
+    from securefl.training.loading import read_model
     from securefl.training.models import build_model, is_module
+    from securefl.training.scoring import Each, Scores, score, score_each
     from securefl.training.tasks import TASKS, Task
     from securefl.training.tokens import model_tokens
     from securefl.training.transformer import build_transformer, layout
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TASKS",
+    "Each",
     "Learner",
     "LocalSettings",
     "ModelSpec",
@@ -35,6 +39,7 @@ __all__ = [
     "build_model",
     "build_transformer",
     "cross_term_of",
+    "fingerprint_of",
     "get_vector",
     "is_module",
     "layout",
@@ -42,8 +47,11 @@ __all__ = [
     "model_tokens",
     "named_arrays",
     "parameter_count",
+    "read_model",
     "score",
+    "score_each",
     "set_vector",
+    "with_adapter",
     "with_arrays",
     "write_adapter",
     "write_merged",
@@ -52,22 +60,27 @@ __all__ = [
 _NEEDS_TORCH = {
     "TASKS": "tasks",
     "Task": "tasks",
+    "Each": "scoring",
     "Learner": "learner",
-    "Scores": "learner",
+    "Scores": "scoring",
     "build_model": "models",
     "get_vector": "flat",
     "is_module": "models",
     "limit_threads": "learner",
     "named_arrays": "arrays",
-    "score": "learner",
+    "score": "scoring",
+    "score_each": "scoring",
     "set_vector": "flat",
     "with_arrays": "arrays",
 }
 _NEEDS_LORA = {
     "cross_term_of": "adapters",
     "build_transformer": "transformer",
+    "fingerprint_of": "fingerprint",
     "layout": "transformer",
     "model_tokens": "tokens",
+    "read_model": "loading",
+    "with_adapter": "adapters",
     "write_adapter": "writing",
     "write_merged": "writing",
 }

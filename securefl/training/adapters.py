@@ -24,7 +24,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from securefl.errors import ConfigError
+from securefl.errors import ConfigError, DataError
 from securefl.training.cross_term import CrossTerm, Factors
 from securefl.training.flat import trainable
 from securefl.training.lora import LoraSpec
@@ -143,6 +143,26 @@ def save_adapter(model: nn.Module, folder: Path, base: str) -> None:
     model.peft_config[ADAPTER].base_model_name_or_path = base
     # Embeddings never train here; to find out whether they did, peft would ask the hub.
     model.save_pretrained(str(folder), save_embedding_layers=False)
+
+
+def with_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """The model with an adapter that peft's `save_pretrained` wrote; its weights are frozen.
+
+    Assumes: the folder has adapter_model.safetensors, so that nothing is unpickled.
+
+    Raises:
+        DataError: it does not read, or belongs to another model.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as above
+            found: PeftModel = PeftModel.from_pretrained(model, folder)
+    except Exception as cause:  # peft raises many types for foreign files
+        raise DataError(
+            f"{folder}: expected an adapter of this model, got none that fits it ({str(cause)[:200]}); name "
+            "the model that it was trained on"
+        ) from cause
+    return found
 
 
 def merged(model: nn.Module) -> nn.Module:

@@ -3,6 +3,7 @@
 Rules kept here:
 - Layers that mix the examples of a batch are refused, by type and by a probe of the forward pass,
   whether or not the run is private: their statistics would not travel with the flat vector either.
+- A trainable parameter that takes no part in the loss is refused before anything trains.
 - Three things that come with adapters and large models are refused by name, known by the attributes that peft
   and transformers leave: LoRA on embeddings, DoRA, and gradient checkpointing.
 - torch's global generator is left as it was.
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from securefl.data.examples import NONE
 from securefl.errors import ConfigError
+from securefl.training.book_keeping import refuse_idle
 from securefl.training.flat import trainable
 from securefl.training.tasks import CLASSIFICATION, Task
 
@@ -130,6 +132,23 @@ def check_examples_apart(
     _check_losses_apart(task, first, labels)
     if not torch.allclose(first[0], second[0], atol=_SAME_OUTPUT, rtol=_SAME_OUTPUT):
         raise ConfigError("the output for one example depends on the others in its batch; no DP-SGD", "model")
+
+
+def check_none_idle(
+    module: nn.Module, input_shape: Sequence[int], task: Task = CLASSIFICATION, vocabulary: int = 2
+) -> None:
+    """Probes the backward pass: every trainable parameter takes part in the loss of an example.
+
+    Raises:
+        ConfigError: with the parameter's name; it would silently not train.
+    """
+    features, labels = _probe(input_shape, task, vocabulary)
+    names, parameters = zip(*trainable(module), strict=True)
+    with torch.random.fork_rng(devices=[]):
+        loss = task.of(module, features[:1], labels[:1]).sum()
+    for name, gradient in zip(names, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True):
+        if gradient is None:
+            refuse_idle(name)
 
 
 def _check_looks_back(module: nn.Module, features: Tensor, logits: Tensor) -> None:

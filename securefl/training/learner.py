@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,33 +29,17 @@ from securefl.crypto.randomness import Stream
 from securefl.data.examples import Examples
 from securefl.errors import ConfigError, DataError, PrivacyError
 from securefl.privacy.noise import poisson_sample
-from securefl.training.admission import check_examples_apart, check_module
+from securefl.training.admission import check_examples_apart, check_module, check_none_idle
 from securefl.training.book_keeping import keeps_books
 from securefl.training.clipping import clipped_sum, in_pieces
 from securefl.training.dp_sgd import PrivateGradient
 from securefl.training.flat import get_vector, set_vector, trainable
+from securefl.training.scoring import Scores, at_a_time, score, tensors
 from securefl.training.settings import LocalSettings
 from securefl.training.tasks import CLASSIFICATION, Task
 from securefl.training.turns import Turns
 
-__all__ = ["Learner", "LocalSettings", "Scores", "limit_threads"]
-EVALUATION_BATCH = 2048
-"""Examples that are scored at a time, or tokens."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """How a model does on a set of examples.
-
-    Attributes:
-        accuracy: share of examples whose largest logit is at the label; of answers, the mean of their shares.
-        loss: mean cross-entropy, in nats.
-        examples: number of examples.
-    """
-
-    accuracy: float
-    loss: float
-    examples: int
+__all__ = ["Learner", "LocalSettings", "limit_threads"]
 
 
 class Learner:
@@ -89,6 +72,10 @@ class Learner:
         self._pristine = _copied(module)
         self._module = _copied(module, self._device).train()
         check_module(self._module)
+        if settings.gradient_checkpointing:
+            from securefl.training.transformer import checkpointed
+
+            checkpointed(self._module)
         self._private: PrivateGradient | None = None
         if settings.clip_norm is not None and settings.noise_multiplier is not None:
             if turns is not None and not keeps_books(self._module):
@@ -102,8 +89,13 @@ class Learner:
         self.dim = len(get_vector(self._pristine))
 
     def require(self, input_shape: tuple[int, ...], classes: int, vocabulary: int = 2) -> None:
-        """Raises ConfigError if the module does not map such examples to that many logits, each by itself."""
+        """Raises ConfigError if the module does not map such examples to that many logits, each by itself.
+
+        Neither may a parameter take no part where it has noise to carry, or belongs to an adapter.
+        """
         check_examples_apart(self._module, input_shape, classes, self._task, vocabulary)
+        if self._private is not None or any(".lora_" in name for name, _ in self._parameters):
+            check_none_idle(self._pristine, input_shape, self._task, vocabulary)
         self._probed.add(input_shape)
 
     def train(
@@ -193,7 +185,7 @@ class Learner:
         self._module.eval()
         pieces = []
         with torch.inference_mode():
-            batch = _at_a_time(self._task, examples)
+            batch = at_a_time(self._task, examples)
             for start in range(0, max(len(examples), 1), batch):
                 features, _ = tensors(examples, slice(start, start + batch), self._device)
                 pieces.append(self._module(features).cpu().numpy())
@@ -293,33 +285,6 @@ def _copied(module: nn.Module, device: torch.device | None = None) -> nn.Module:
 def _moves(module: nn.Module, device: torch.device | None) -> bool:
     places = {each.device.type for each in module.parameters()}
     return places != {"cpu"} or (device is not None and device.type != "cpu")
-
-
-def score(module: nn.Module, examples: Examples, task: Task = CLASSIFICATION) -> Scores:
-    """Scores of a module, which is left in evaluation mode. Exact, so not private about `examples`."""
-    module.eval()
-    device = next(module.parameters()).device
-    correct, loss, count = 0.0, 0.0, len(examples.labels)
-    batch = _at_a_time(task, examples)
-    with torch.inference_mode():
-        for start in range(0, count, batch):
-            features, labels = tensors(examples, slice(start, start + batch), device)
-            logits = module(features)
-            correct += float(task.correct(logits, labels).sum())
-            loss += float(task.losses(logits.double(), labels).sum())
-    return Scores(accuracy=correct / max(count, 1), loss=loss / max(count, 1), examples=count)
-
-
-def _at_a_time(task: Task, examples: Examples) -> int:
-    return max(1, EVALUATION_BATCH // examples.shape[0]) if task.texts else EVALUATION_BATCH
-
-
-def tensors(
-    examples: Examples, chosen: NDArray[np.int64] | slice, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Features and labels of some examples. Copies, so read-only arrays are fine and nothing is shared."""
-    features = torch.tensor(examples.features[chosen], dtype=torch.float32, device=device)
-    return features, torch.tensor(examples.labels[chosen], dtype=torch.int64, device=device)
 
 
 def limit_threads(count: int) -> None:

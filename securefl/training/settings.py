@@ -3,6 +3,7 @@
 Rules kept here:
 - `expected_batch` is declared, never derived from a client's number of examples: the noisy gradient
   sum is divided by it, and the accountant does not see that division.
+- Nothing runs a forward pass again while gradients per example are taken.
 - Clip and noise come together or not at all, and the noise is a multiple of the clip, so that a
   sensitivity given apart from the clip cannot exist.
 
@@ -31,8 +32,9 @@ class LocalSettings:
         clip_norm: L2 bound of one example's gradient, or None for plain SGD.
         noise_multiplier: noise standard deviation in units of `clip_norm`, or None for plain SGD.
         micro_batch: most examples in memory at a time; a step's gradients are summed over pieces before its
-        one
-            noise, so pieces cost no privacy. None for the whole batch.
+            one noise, so pieces cost no privacy. None for the whole batch.
+        gradient_checkpointing: layers of a language model run again on the way back in place of keeping what
+            they saw.
 
     Reference: Abadi et al. 2016, Algorithm 1 (DP-SGD); Li et al. 2020, Algorithm 2 (FedProx).
     """
@@ -46,6 +48,7 @@ class LocalSettings:
     clip_norm: float | None = None
     noise_multiplier: float | None = None
     micro_batch: int | None = None
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         _expect(self.steps >= 1, "training.local_steps", "at least 1", self.steps)
@@ -60,6 +63,8 @@ class LocalSettings:
                 "one without the other gives no privacy; give both or neither",
                 "privacy",
             )
+        if self.gradient_checkpointing:
+            refuse_checkpointing(self.private)
         if self.clip_norm is not None and self.noise_multiplier is not None:
             _expect_positive("privacy.clip_norm", self.clip_norm)
             _expect_positive("privacy.noise_multiplier", self.noise_multiplier)
@@ -68,6 +73,17 @@ class LocalSettings:
     def private(self) -> bool:
         """Whether per-example gradients are clipped and noised."""
         return self.clip_norm is not None
+
+
+def refuse_checkpointing(per_example: bool) -> None:
+    """Raises ConfigError where gradients per example are taken: layers that run twice would be seen twice."""
+    if per_example:
+        raise ConfigError(
+            "expected none with privacy.unit 'example', got gradient checkpointing: it runs every layer once "
+            "more while gradients are taken, and norms per example are made of what a layer saw in one pass. "
+            "Remove the key and bound memory by micro_batch, or use unit 'client'",
+            "training.gradient_checkpointing",
+        )
 
 
 def _expect_positive(path: str, value: float) -> None:

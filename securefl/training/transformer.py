@@ -1,57 +1,39 @@
 """Language models of transformers: one base in memory, tokens in, logits out.
 
 Rules kept here:
-- Code that comes with a model is never run, and weights are read from safetensors or GGUF alone, never
-  unpickled.
 - One base per process: modules share its weights, and nothing writes them.
 - Which examples share a batch does not matter: padding is masked.
+- A classifier that looks for a text's last token finds it by the id of the padding, so that id is one that
+  ends texts anyway.
 
-What this file does NOT do: make adapters (`adapters`), or tokens (`tokens`).
+What this file does NOT do: read foreign files (`loading`), make adapters (`adapters`), or tokens (`tokens`).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import TypeAlias
 
 import torch
-import transformers
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
-from transformers.models.auto.auto_factory import _BaseAutoModelClass
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from securefl.data.examples import NONE
 from securefl.errors import ConfigError
 from securefl.training.adapters import adapted, turns_of
 from securefl.training.flat import trainable
+from securefl.training.loading import KINDS, read_model, read_shape
 from securefl.training.lora import TransformerSpec
 from securefl.training.pooling import MeanPooled
 from securefl.training.tiny_llama import NAME, tiny_config
 from securefl.training.turns import Turns
 
-transformers.logging.set_verbosity_error()  # a new head is meant to be new
-transformers.logging.disable_progress_bar()
-
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _HEADS = ("score", "classifier", "pre_classifier")
 """What peft saves beside an adapter of a classifier, so that it may be new."""
 Base: TypeAlias = "PreTrainedModel | MeanPooled"
-_AUTO = {
-    "causal_lm": AutoModelForCausalLM,
-    "sequence_classification": AutoModelForSequenceClassification,
-}
 
 
 class Language(nn.Module):
@@ -80,6 +62,30 @@ def build_transformer(spec: TransformerSpec, classes: int, seed: int) -> Languag
     """
     base = _base(replace(spec, lora=None), classes, seed)
     return _module(spec, base, seed)
+
+
+def checkpointed(module: nn.Module) -> None:
+    """From now on the module's layers run again on the way back, in place of keeping what they saw.
+
+    Raises:
+        ConfigError: no language model, or one that cannot.
+    """
+    models = [each for each in module.modules() if isinstance(each, PreTrainedModel)]
+    try:
+        for model in models[:1]:  # the whole one comes first
+            # Newer versions of transformers call it by the first name.
+            enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
+            enable({"use_reentrant": False})
+    except ValueError as cause:
+        raise ConfigError(
+            f"expected a model whose layers can run again, got one that cannot ({cause}); remove the key",
+            "training.gradient_checkpointing",
+        ) from cause
+    if not models:
+        raise ConfigError(
+            "expected a language model with it, got another one; remove the key",
+            "training.gradient_checkpointing",
+        )
 
 
 def mean_pooled_base(path: str, classes: int, seed: int) -> nn.Module:
@@ -115,36 +121,28 @@ def _base(spec: TransformerSpec, classes: int, seed: int) -> Base:
         torch.manual_seed(0 if spec.path == NAME else seed)
         if spec.path == NAME:
             return _blank(_shape(spec, classes), spec)
-        with _loading(spec.path):
-            model, report = _auto(spec).from_pretrained(
-                spec.path,
-                dtype=_DTYPES[spec.dtype],
-                trust_remote_code=False,
-                output_loading_info=True,
-                **_source(spec.path, spec.gguf_file),
-                **_labels(spec, classes),
-            )
-        missing = [name for name in report["missing_keys"] if name.split(".")[0] not in _HEADS]
+        model, lacking = read_model(
+            _kind(spec), spec.path, spec.gguf_file, _DTYPES[spec.dtype], _labels(spec, classes)
+        )
+        missing = [name for name in lacking if name.split(".")[0] not in _HEADS]
         if missing and spec.pooling != "mean":
             raise ConfigError(
-                f"expected all weights but a new head's, got none for {', '.join(sorted(missing)[:3])}; "
-                "drawn at random they would be in no exported adapter. Use a model that has them, or "
-                "`pooling: mean`",
+                f"expected all weights but a new head's, got none for {', '.join(missing[:3])}; drawn at "
+                "random they would be in no exported adapter. Use a model that has them, or `pooling: mean`",
                 "model.path",
             )
         return _ready(model, spec, classes)
 
 
 def _blank(config: PreTrainedConfig, spec: TransformerSpec) -> Base:
-    blank: PreTrainedModel = _auto(spec).from_config(
+    blank: PreTrainedModel = KINDS[_kind(spec)].from_config(
         config, dtype=_DTYPES[spec.dtype], trust_remote_code=False
     )
     return _ready(blank, spec, int(config.num_labels or 0))
 
 
-def _auto(spec: TransformerSpec) -> type[_BaseAutoModelClass]:
-    chosen: type[_BaseAutoModelClass] = AutoModel if spec.pooling == "mean" else _AUTO[spec.task]
-    return chosen
+def _kind(spec: TransformerSpec) -> str:
+    return "encoder" if spec.pooling == "mean" else spec.task
 
 
 def _labels(spec: TransformerSpec, classes: int) -> dict[str, int]:
@@ -153,41 +151,34 @@ def _labels(spec: TransformerSpec, classes: int) -> dict[str, int]:
 
 def _shape(spec: TransformerSpec, classes: int) -> PreTrainedConfig:
     labels = _labels(spec, classes)
-    if spec.path == NAME:
-        config = tiny_config()
-        for key, value in labels.items():
-            setattr(config, key, value)
-        return config
-    with _loading(spec.path):
-        gguf = {} if spec.gguf_file is None else {"gguf_file": spec.gguf_file}
-        found: PreTrainedConfig = AutoConfig.from_pretrained(
-            spec.path, trust_remote_code=False, **gguf, **labels
-        )
-    return found
+    if spec.path != NAME:
+        return read_shape(spec.path, spec.gguf_file, labels)
+    config = tiny_config()
+    for key, value in labels.items():
+        setattr(config, key, value)
+    return config
 
 
 def _ready(model: PreTrainedModel, spec: TransformerSpec, classes: int) -> Base:
     model.config.use_cache = False
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = 0
+    model.config.pad_token_id = _padding(model.config, spec)
     whole: Base = MeanPooled(model, classes) if spec.pooling == "mean" else model
     whole.requires_grad_(False)
     return whole
 
 
-def _source(path: str, gguf_file: str | None) -> dict[str, object]:
-    local = {"local_files_only": True} if Path(path).is_dir() else {}
-    return local | ({"use_safetensors": True} if gguf_file is None else {"gguf_file": gguf_file})
-
-
-@contextmanager
-def _loading(path: str) -> Iterator[None]:
-    """Whatever transformers raises for a model that is not there becomes one error with the path."""
-    try:
-        yield
-    except Exception as cause:  # transformers raises many types for foreign files
+def _padding(config: PreTrainedConfig, spec: TransformerSpec) -> int:
+    """The id that stands where a text has no token; attention never sees it."""
+    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    size = getattr(config.get_text_config(), "vocab_size", 0)
+    for each in (config.pad_token_id, *ends):
+        if each is not None and 0 <= each < size:
+            return int(each)
+    if spec.task == "sequence_classification" and spec.pooling != "mean":
         raise ConfigError(
-            f"expected a folder with a transformers model, a hub id, or {NAME}, got {path!r} "
-            f"({str(cause)[:200]}); remote code is never run and weights are safetensors or GGUF",
-            "model.path",
-        ) from cause
+            "expected a model that names its padding or the end of a text, got neither; a classifier finds a "
+            "text's last token by it. Write `pooling: mean`, which needs none, or give config.json a "
+            "pad_token_id that is no text's",
+            "model.pooling",
+        )
+    return 0

@@ -11,8 +11,7 @@ from securefl.crypto.randomness import SeededRandomness, Stream, SystemRandomnes
 from securefl.data.examples import Examples
 from securefl.errors import ConfigError, DataError, PrivacyError
 from securefl.privacy.noise import poisson_sample
-from securefl.training import dp_sgd
-from securefl.training import learner as learner_file
+from securefl.training import dp_sgd, scoring
 from securefl.training.flat import get_vector
 from securefl.training.learner import Learner
 from securefl.training.models import build_model
@@ -194,7 +193,7 @@ def test_the_returned_module_has_the_vector_no_hooks_and_evaluates() -> None:
 
 
 def test_evaluation_counts_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learner_file, "EVALUATION_BATCH", 7)
+    monkeypatch.setattr(scoring, "EVALUATION_BATCH", 7)
     examples = some_examples()
     logits = examples.features @ START[:15].reshape(3, 5).T + START[15:]
     log_probability = logits - np.log(np.exp(logits).sum(1, keepdims=True))

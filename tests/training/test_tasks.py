@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from securefl.data import NONE, Examples
 from securefl.errors import ConfigError
 from securefl.training.admission import check_examples_apart
-from securefl.training.learner import score
+from securefl.training.scoring import score, score_each
 from securefl.training.tasks import TASKS
 
 ANSWERS = TASKS["causal_lm"]
@@ -51,7 +51,17 @@ def test_the_score_of_answers_is_the_mean_over_examples_of_the_share_of_tokens_t
         np.array([[1, 2, 3, 1], [1, 2, 3, 1]], np.float32),
         np.array([[NONE, follower[0], wrong, NONE], [NONE, follower[0], NONE, NONE]]),
     )
-    assert score(model, examples, ANSWERS).accuracy == pytest.approx(0.75)
+    scores = score(model, examples, ANSWERS)
+    assert scores.accuracy == pytest.approx(0.75)
+    assert (scores.token_accuracy, scores.tokens) == (pytest.approx(2 / 3), 3)
+    nats = -model.table.weight.detach().log_softmax(1)
+    each = [
+        nats[2, follower[0]],
+        nats[3, wrong],
+        nats[2, follower[0]],
+    ]  # every token counts alike
+    assert scores.perplexity == pytest.approx(float(torch.stack(each).mean().exp()), rel=1e-5)
+    assert score_each(model, examples, ANSWERS).over(np.array([1])).accuracy == 1.0
 
 
 def test_the_probe_accepts_a_mean_per_example_and_finds_a_mean_over_the_batchs_tokens() -> None:

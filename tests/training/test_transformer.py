@@ -228,6 +228,100 @@ def test_a_model_that_is_not_there_and_a_target_it_lacks_are_refused_by_name(tmp
         build_transformer(TransformerSpec("tiny-llama", lora=LoraSpec("ffa", 2, 4, ("nowhere",))), TOKENS, 0)
 
 
+def kept_bytes(learner: Learner, examples: Examples) -> int:
+    """Of tensors that a forward pass leaves for the way back."""
+    seen: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        seen[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    source = SystemRandomness()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        learner.train(get_vector(learner._pristine), examples, source.stream("s"), source.stream("n"))
+    return sum(seen.values())
+
+
+@pytest.mark.parametrize("task", ["causal_lm", "sequence_classification"])
+def test_checkpointed_layers_give_the_same_update_and_keep_less(task: str) -> None:
+    one_step = replace(PLAIN, steps=1)
+    module = build_transformer(spec("ffa", task), 4 if task != "causal_lm" else TOKENS, 0)
+    examples = of_client(0)
+    if task != "causal_lm":
+        examples = Examples(examples.features, np.arange(len(examples)) % 4)
+    plain, again = (
+        Learner(module, replace(one_step, gradient_checkpointing=on), task=TASKS[task])
+        for on in (False, True)
+    )
+    updates = [
+        each.train(get_vector(module), examples, *(SeededRandomness(b"c").stream(name) for name in "sn"))
+        for each in (plain, again)
+    ]
+    assert updates[0].any()
+    np.testing.assert_allclose(updates[1], updates[0], rtol=1e-5, atol=1e-8)
+    assert kept_bytes(again, examples) < 0.7 * kept_bytes(plain, examples)
+    flags = [getattr(layer, "gradient_checkpointing", False) for layer in again.module(updates[0]).modules()]
+    assert not any(flags), "what leaves the learner is as it came"
+
+
+def test_checkpointing_is_refused_with_gradients_per_example_and_without_a_language_model() -> None:
+    with pytest.raises(ConfigError, match=r"training\.gradient_checkpointing: expected none with privacy"):
+        replace(PRIVATE, gradient_checkpointing=True)
+    with pytest.raises(ConfigError, match="expected a language model with it"):
+        Learner(torch.nn.Linear(3, 2), replace(PLAIN, gradient_checkpointing=True))
+
+
+@pytest.mark.parametrize("settings", [PLAIN, PRIVATE])
+def test_an_adapter_that_takes_no_part_is_refused_before_anything_trains(
+    tmp_path: Path, settings: LocalSettings
+) -> None:
+    shape = transformers.BertConfig(
+        vocab_size=40, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )
+    transformers.BertModel(shape).save_pretrained(tmp_path)
+    for targets, idle in ((("query",), False), (("query", "pooler.dense"), True)):
+        wanted = TransformerSpec(
+            str(tmp_path), lora=LoraSpec("ffa", 2, 4, targets), task="sequence_classification", pooling="mean"
+        )
+        learner = Learner(build_transformer(wanted, 4, 0), settings, task=TASKS["sequence_classification"])
+        if idle:  # the mean of the states reads no pooler
+            with pytest.raises(ConfigError, match=r"pooler.*takes no part in the output"):
+                learner.require((POSITIONS,), 4, 40)
+        else:
+            learner.require((POSITIONS,), 4, 40)
+
+
+def test_a_classifier_without_a_padding_token_reads_a_texts_own_last_token(tmp_path: Path) -> None:
+    def saved(**ids: int | None) -> str:
+        shape = transformers.GPT2Config(
+            vocab_size=50,
+            n_embd=16,
+            n_layer=1,
+            n_head=2,
+            n_positions=8,
+            pad_token_id=None,
+            num_labels=3,
+            **ids,
+        )
+        folder = tmp_path / str(ids["eos_token_id"])
+        transformers.GPT2ForSequenceClassification(shape).save_pretrained(folder)
+        return str(folder)
+
+    def classifier(path: str) -> TransformerSpec:
+        return TransformerSpec(path, lora=LoraSpec("ffa", 2, 4, ("c_proj",)), task="sequence_classification")
+
+    module = build_transformer(classifier(saved(eos_token_id=49)), 3, 0).eval()
+    texts = torch.tensor([[5.0, 7, 0, -1, -1], [5, 7, -1, -1, -1]])  # the first ends in token 0
+    with torch.no_grad():
+        together = module(texts)
+        alone = torch.cat([module(texts[:1, :3]), module(texts[1:, :2])])
+    torch.testing.assert_close(together, alone)
+    assert not torch.allclose(together[0], together[1])
+    for none in (None, 50_256):  # of a larger vocabulary than this one's
+        with pytest.raises(ConfigError, match=r"model\.pooling: expected a model that names its padding"):
+            build_transformer(classifier(saved(eos_token_id=none)), 3, 0)
+
+
 def test_without_the_extra_language_models_are_refused_with_what_to_type(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Language models of transformers: the agent's one door to transformers, peft, tokenizers and torch."""
+"""Language models of transformers, read through training's one door: the agent's only room with torch."""
 
 from securefl.agent.models.chat import encoder, prompt_tokens, vocabulary
 from securefl.agent.models.folder import LanguageModel, generator, load, replies

