@@ -1,7 +1,8 @@
-"""A small Llama before any client: made once, gone on with after a kill, and better at copying than chance."""
+"""A small Llama before any client: made once, gone on with after a kill, better at copying than chance."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from securefl.agent.models import SMALL, load, pretrained_model, small_tokenizer
+from securefl.agent.exam import no_call_accuracy, whole_call_match
+from securefl.agent.models import SMALL, load, pretrained_model, replies, small_tokenizer
 from securefl.agent.models.copying import copying_llama
 from securefl.agent.models.lessons import Lessons
 from securefl.agent.models.small import small_config
@@ -79,13 +81,15 @@ def test_a_damaged_checkpoint_is_a_typed_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_no_client_of_the_seed_and_no_test_value_is_in_the_lessons(domain: str) -> None:
-    texts = "\n".join(
-        f"{message.content}\n{one.answer}"
+    words = {
+        word
         for one in dialogues(domain, 0, PUBLIC, "public", SMALL.dialogues)
-        for message in one.messages[1:]
-    )
-    for client in range(20):
-        assert not [entity for place in DOMAINS for entity in known_to(place, 0, client) if entity in texts]
+        for text in (*(message.content for message in one.messages[1:]), one.answer)
+        for word in re.findall(r"\w+", text)
+    }
+    assert len(words) > 1000
+    for client in range(100):
+        assert not words & {entity for place in DOMAINS for entity in known_to(place, 0, client)}
     kept = {word for slot in DOMAINS[domain].slots.values() for word in getattr(slot, "test", ())}
     assert not kept & set(public_words(0))
 
@@ -112,15 +116,27 @@ def test_dialogues_of_a_row_see_its_prompt_and_themselves_only() -> None:
     assert len(ends) >= 4
 
 
-def test_weights_that_copy_from_the_start_say_again_what_they_read() -> None:
-    """A list of distinct tokens, said twice: the second half is predicted far better than by chance.
-
-    Weights and tokens come from public seeds, so the outcome is the same at every run.
-    """
+def test_the_first_weights_look_back_by_one_and_where_the_token_stood() -> None:
+    """A list of tokens, said twice. Weights and tokens are from public seeds, so every run is the same."""
     tokenizer = small_tokenizer()
     model = copying_llama(small_config(64, 2, 640, heads=4, head_width=32), 0).eval()
+    model.set_attn_implementation("eager")
     said = torch.randperm(len(tokenizer) - 300, generator=torch.Generator().manual_seed(1))[:24] + 300
     with torch.inference_mode():
-        logits = model(torch.cat([said, said])[None]).logits[0]
-    ranks = [int((logits[24 + at] > logits[24 + at, said[at + 1]]).sum()) for at in range(23)]
-    assert sorted(ranks)[len(ranks) // 2] < 0.1 * len(tokenizer), ranks
+        first, second = model(torch.cat([said, said])[None], output_attentions=True).attentions
+    before = [float(first[0, 0, at, at - 1]) for at in range(1, 48)]
+    after_its_like = [float(second[0, 0, at, at - 23]) for at in range(24, 47)]
+    assert min(before) > 0.5
+    assert sum(after_its_like) / 23 > 5 / 36, (
+        "five times an even share of the 36 tokens that it sees on average"
+    )
+
+
+@pytest.mark.slow
+def test_the_small_size_calls_what_random_weights_cannot(tmp_path: Path) -> None:
+    """Requests of clients that it never saw, with their names and codes: 0.30 measured on test parts."""
+    base = load(pretrained_model(tmp_path, SMALL))
+    exam = [one for client in range(6) for one in dialogues("medical_booking", 0, client, "train", 20)]
+    said = replies(base, [one.messages for one in exam], budget=48)
+    assert whole_call_match(exam, said) > 0.1
+    assert no_call_accuracy(exam, said) > 0.5
