@@ -2,13 +2,18 @@
 
 from securefl.agent.models.chat import encoder, prompt_tokens, vocabulary
 from securefl.agent.models.folder import LanguageModel, generator, load, replies
+from securefl.agent.models.pretraining import FULL, SMALL, Pretraining, pretrained_model
 from securefl.agent.models.small import small_model, small_tokenizer
 
 __all__ = [
+    "FULL",
+    "SMALL",
     "LanguageModel",
+    "Pretraining",
     "encoder",
     "generator",
     "load",
+    "pretrained_model",
     "prompt_tokens",
     "replies",
     "small_model",
