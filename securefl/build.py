@@ -34,10 +34,11 @@ from securefl.encoding import NoisyFixedPoint
 from securefl.errors import ConfigError
 from securefl.federation.central_noise import CentralNoise
 from securefl.federation.client import Charge, Client, Party
-from securefl.federation.contribution import Contribution, LocalUpdate
+from securefl.federation.contribution import Contribution, LocalUpdate, Trainer
 from securefl.federation.enrolment import Enrolment, enrol
 from securefl.federation.optimizer import ServerOptimizer, Vector
 from securefl.federation.personal import PersonalModel, WithPersonal
+from securefl.federation.private_half import PrivateHalf
 from securefl.federation.server import Setting
 from securefl.federation.stopwatch import Stopwatch
 from securefl.guarantee import Terms, check_ledger, model_spec, settle, with_rule
@@ -225,13 +226,14 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
         micro_batch=training.micro_batch,
     )
     module = model or _module(terms)
-    learner = _learner(terms, module, settings, terms.turns)
+    # A half that stays at home trains with the other one: what takes turns there is the travelling.
+    learner = _learner(terms, module, settings, None if _kept_at_home(terms) else terms.turns)
     return learner, get_vector(module)
 
 
 def personal_models(
     terms: Terms, home: Path, run: str, source: Randomness, shared: Learner, initial: Vector
-) -> dict[int, PersonalModel]:
+) -> dict[int, PersonalModel | PrivateHalf]:
     """The personal model of every client; none without personalisation.
 
     Args:
@@ -247,6 +249,10 @@ def personal_models(
     personal, training = terms.config.personalisation, terms.config.training
     if personal is None:
         return {}
+    paths = {client: home / "personal" / f"{client}.safetensors" for client in range(len(terms.shares))}
+    if personal.kind == "private_half":
+        assert terms.turns is not None  # noqa: S101 - the terms are settled
+        return {client: PrivateHalf(run, path, shared, terms.turns) for client, path in paths.items()}
     settings = LocalSettings(
         steps=personal.local_steps,
         learning_rate=personal.learning_rate,
@@ -260,7 +266,7 @@ def personal_models(
         client: PersonalModel(
             client=client,
             run=run,
-            path=home / "personal" / f"{client}.safetensors",
+            path=paths[client],
             trainer=learner,
             examples=terms.dataset.train.take(share),
             randomness=source,
@@ -387,11 +393,12 @@ def build_clients(
     learner: Learner,
     stopwatch: Stopwatch,
     only: tuple[int, ...] | None = None,
-    followers: Mapping[int, PersonalModel] | None = None,
+    followers: Mapping[int, PersonalModel | PrivateHalf] | None = None,
 ) -> dict[int, Client]:
     """The honest clients of a run that share one resident model; `only` restricts them to some ids.
 
-    Under `ditto` the `followers`, personal models by client, train beside them in every round.
+    Under `ditto` the `followers`, personal models by client, train beside them in every round; private halves
+    train with them.
     """
     roster = enrolment.roster
     policy = client_policy(terms, roster, run)
@@ -399,10 +406,12 @@ def build_clients(
     personal = terms.config.personalisation
 
     def contribution(client: int) -> Contribution:
-        update = local_update(terms, client, source, learner, stopwatch)
-        if followers is None or personal is None or personal.kind != "ditto":
-            return update
-        return WithPersonal(update, followers[client], stopwatch)
+        own = None if followers is None else followers.get(client)
+        trainer = own if isinstance(own, PrivateHalf) else learner
+        update = local_update(terms, client, source, trainer, stopwatch)
+        if isinstance(own, PersonalModel) and personal is not None and personal.kind == "ditto":
+            return WithPersonal(update, own, stopwatch)
+        return update
 
     return {
         client: Client(
@@ -417,9 +426,18 @@ def build_clients(
 
 
 def local_update(
-    terms: Terms, client: int, source: Randomness, learner: Learner, stopwatch: Stopwatch
+    terms: Terms, client: int, source: Randomness, learner: Trainer, stopwatch: Stopwatch
 ) -> LocalUpdate:
-    """The honest contribution of one client."""
+    """The honest contribution of one client.
+
+    Raises:
+        ConfigError: half of the model stays at home, and `learner` is none that keeps it there.
+    """
+    if _kept_at_home(terms) and not isinstance(learner, PrivateHalf):
+        raise ConfigError(
+            "expected a method whose contributions need nothing of a client's own here, got 'fedsa'; use ffa",
+            "model.lora.method",
+        )
     return LocalUpdate(
         client=client,
         trainer=learner,
@@ -430,6 +448,11 @@ def local_update(
         stopwatch=stopwatch,
         parameters=None if terms.turns is None else terms.dim,
     )
+
+
+def _kept_at_home(terms: Terms) -> bool:
+    """Whether a part of the model never travels."""
+    return terms.turns is not None and len(terms.turns.at_home) > 0
 
 
 def client_policy(terms: Terms, roster: Roster, run: str) -> Policy:

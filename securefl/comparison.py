@@ -14,6 +14,7 @@ from math import ceil
 
 import numpy as np
 
+from securefl.federation.personal import PersonalModel
 from securefl.federation.server import State
 from securefl.process import Process
 
@@ -21,8 +22,9 @@ from securefl.process import Process
 def compare(process: Process, state: State) -> dict[str, object] | None:
     """Accuracies by client and what becomes of them; None without personalisation.
 
-    Under `fine_tune` every client takes its steps from `state` here; under `ditto` a client that never took
-    part has no model of its own and keeps the shared one.
+    Under `fine_tune` every client takes its steps from `state` here; else a client that never took part has
+    no model of its own and keeps the shared one. Under `private_half` that is the base model, for half an
+    adapter adds nothing.
 
     Raises:
         RunDirectoryError: the file of a personal model is damaged.
@@ -36,8 +38,8 @@ def compare(process: Process, state: State) -> dict[str, object] | None:
         kept = train.take(held_out[client])
         own = (
             model.trained(state.model, state.model, state.round)
-            if settings.kind == "fine_tune"
-            else model.read(state.model.size)
+            if settings.kind == "fine_tune" and isinstance(model, PersonalModel)
+            else model.beside(state.model)
         )
         shared.append(process.learner.evaluate(state.model, kept).accuracy)
         personal.append(shared[-1] if own is None else process.learner.evaluate(own, kept).accuracy)

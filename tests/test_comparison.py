@@ -16,7 +16,7 @@ from securefl.build import build_federated_averaging
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.errors import DataError
-from securefl.federation.personal import _write
+from securefl.federation.personal import PersonalModel, write
 from securefl.guarantee import card, settle
 from securefl.secagg import Exchange
 from tests.test_run import SEED, play
@@ -61,11 +61,12 @@ def test_personal_state_never_enters_a_message(small: Make) -> None:
             process._exchange = tapped(process.engine, said)
             state = process.initialize()
             for model in process.personal.values():
-                _write(model.path, model.run, -1, state.model, state.model + np.float32(begun))
+                assert isinstance(model, PersonalModel)
+                write(model.path, model.run, -1, state.model, state.model + np.float32(begun))
             while not process.finished(state):
                 state, _ = process.next(state)
             sent.append(said)
-            kept.append([one.read(state.model.size) for one in process.personal.values()])
+            kept.append([one.beside(state.model) for one in process.personal.values()])
     assert len(sent[0]) > 9 * 2 * 3
     assert sent[0] == sent[1]
     assert not any(np.array_equal(one, other) for one, other in zip(*kept, strict=True))

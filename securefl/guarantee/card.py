@@ -240,6 +240,10 @@ def _cost_lines(terms: Terms) -> list[str]:
 def _travelling(terms: Terms) -> str:
     if terms.turns is None:
         return f"{terms.dim:,} parameters"
+    if terms.turns.at_home.size:
+        return (
+            f"{terms.dim:,} parameters, of which {terms.encoding.dim:,} travel and the others stay at home,"
+        )
     return (
         f"{terms.dim:,} parameters, which take turns: {terms.encoding.dim:,} travel in a round, padded to "
         f"one "
@@ -266,6 +270,11 @@ def _limits(terms: Terms) -> list[str]:
         lines.append(
             "fedit averages the factors of adapters apart: the result is not the average of the clients' "
             "adapters."
+        )
+    if terms.turns is not None and terms.turns.at_home.size:
+        lines.append(
+            "fedsa shares half of an adapter, and that alone adds nothing: the server's test scores are "
+            "those of the base model. What is sent hangs on the half at home, and so on all earlier rounds."
         )
     if terms.config.simulation.client_curves:
         lines.append(

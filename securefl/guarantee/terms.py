@@ -71,7 +71,7 @@ class Terms:
         weights: integer weight per client.
         traffic: bytes per client and round, measured by playing one group of the real protocol.
         own_rule: the caller's own rule in place of the config's; None for the config's.
-        turns: which parameters travel in which round; None for all of them in every one.
+        turns: which parameters travel in which round, and which never; None for all of them in every one.
     """
 
     config: Config
@@ -120,6 +120,11 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
     turns = None
     if dim is None:
         dim, turns = _layout(config, dataset)
+    elif config.personalisation is not None and config.personalisation.kind == "private_half":
+        raise ConfigError(
+            "expected the config's own adapters with 'private_half', got a module of yours; use ditto",
+            "personalisation.kind",
+        )
     length = dim if turns is None else turns.length
     encoding, budget = (
         _client_level(config, config.privacy, length)
