@@ -1,7 +1,7 @@
 """Who gains from a second adapter that is all one's own, and does any of it cross the wire?
 
-Six travellers train an adapter of a language model together, with privacy for each conversation. They agree on
-some answers (when is it open) and not on others (which seat is mine). Ditto gives each a second adapter,
+Six travellers train an adapter of a language model together, with privacy for each conversation. They agree
+on some answers (when is it open) and not on others (which seat is mine). Ditto gives each a second adapter,
 pulled to the shared one, that stays at home. Both are scored on what each client held out.
 
 The wire: two worlds that differ in every personal adapter alone, on replayed randomness, send the same bytes.
