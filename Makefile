@@ -83,6 +83,6 @@ $(BIN)/.bench: $(BIN)/.core
 	$(INSTALL) -e ".[bench]"
 	@touch $@
 
-$(BIN)/.data: requirements-data.txt scripts/install_data.sh | $(BIN)/.core
+$(BIN)/.data: requirements-data.txt scripts/install_data.sh scripts/schools_csv.py | $(BIN)/.core
 	PYTHON=$(BIN)/python bash scripts/install_data.sh
 	@touch $@

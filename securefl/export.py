@@ -17,7 +17,7 @@ from securefl import config as configuration
 from securefl import manifest as manifests
 from securefl import run_directory as folder
 from securefl.config import Config
-from securefl.errors import RunDirectoryError
+from securefl.errors import ConfigError, RunDirectoryError
 from securefl.run import load
 from securefl.summary import read_summary
 from securefl.training.lora import METHODS, place_of
@@ -38,8 +38,14 @@ def export(out: Path, target: Path, merge: bool = False) -> Path:
         ConfigError: the run has no language model, or no adapters to write.
     """
     folder.refuse_occupied(target)
-    module = load(out)
     config = configuration.load(out / folder.CONFIG)
+    if config.model.lora is not None and config.model.lora.method == "fedsa":
+        raise ConfigError(
+            "expected a run whose adapters are shared, got fedsa: A alone adds nothing to the base, and each "
+            f"B stays in its client's file under {out / 'personal'}; train with ffa for one adapter for all",
+            "model.lora.method",
+        )
+    module = load(out)
     text = model_card(out, config, merge)
     from securefl.training import write_adapter, write_merged
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from securefl.federation.optimizer import Vector
 from securefl.federation.personal import PersonalModel
+from securefl.federation.private_half import PrivateHalf
 from securefl.federation.record import RoundRecord
 from securefl.federation.server import Setting, State, initial_state, play
 from securefl.federation.stopwatch import Stopwatch
@@ -83,7 +84,7 @@ class Process:
         private: bool,
         stopwatch: Stopwatch,
         closing: ExitStack,
-        personal: Mapping[int, PersonalModel],
+        personal: Mapping[int, PersonalModel | PrivateHalf],
     ) -> None:
         self.terms = terms
         self.setting = setting

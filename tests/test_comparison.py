@@ -17,7 +17,7 @@ from securefl.build import build_federated_averaging
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.errors import DataError, RunDirectoryError
-from securefl.federation.personal import _write
+from securefl.federation.personal import PersonalModel, write
 from securefl.guarantee import card, settle
 from securefl.secagg import Exchange
 from tests.test_run import SEED, play
@@ -62,11 +62,12 @@ def test_personal_state_never_enters_a_message(small: Make) -> None:
             process._exchange = tapped(process.engine, said)
             state = process.initialize()
             for model in process.personal.values():
-                _write(model.path, model.run, -1, state.model, state.model + np.float32(begun))
+                assert isinstance(model, PersonalModel)
+                write(model.path, model.run, -1, state.model, state.model + np.float32(begun))
             while not process.finished(state):
                 state, _ = process.next(state)
             sent.append(said)
-            kept.append([one.read(state.model.size) for one in process.personal.values()])
+            kept.append([one.beside(state.model) for one in process.personal.values()])
     assert len(sent[0]) > 9 * 2 * 3
     assert sent[0] == sent[1]
     assert not any(np.array_equal(one, other) for one, other in zip(*kept, strict=True))
@@ -115,7 +116,7 @@ def test_a_run_does_not_go_on_where_a_personal_model_is_gone_or_older(small: Mak
         path.write_bytes(content)
     run_id = json.loads((out / "manifest.json").read_text())["run_id"]
     model = load_file(kept / "4.safetensors")["after"]
-    _write(kept / "4.safetensors", run_id, 0, model, model)
+    write(kept / "4.safetensors", run_id, 0, model, model)
     with pytest.raises(RunDirectoryError, match="of client 4 after round 1, got one of round 0"):
         runs.resume(out, randomness=source)
     (kept / "4.safetensors").write_bytes(copies[kept / "4.safetensors"])

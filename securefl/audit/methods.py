@@ -97,8 +97,8 @@ def method_for(name: str, unit: str) -> Method:
 def _refuse_unseen(terms: Terms, name: str) -> None:
     if terms.turns is not None:
         raise ConfigError(
-            "expected a model that trains alike in every round, got adapters that take turns (rolora), whose "
-            "releases are of two kinds; audit the same run with `model.lora.method: ffa`",
+            "expected a model that travels whole in every round, got adapters that take turns (rolora) or "
+            "leave a half at home (fedsa); audit the same run with `model.lora.method: ffa`",
             "model.lora.method",
         )
     if name == "one-run" and terms.dataset.vocabulary:

@@ -41,6 +41,7 @@ def check(config: Config) -> None:
     """
     _check_data(config.data)
     _check_model(config)
+    _check_private_half(config)
     _check_budget(config)
     _check_pinned_head(config)
     _check_cohort(config)
@@ -109,6 +110,31 @@ def _check_checkpointing(config: Config) -> None:
             f"expected nothing with model.kind {config.model.kind!r}, got true; remove the key, only "
             "transformer reads it",
             "training.gradient_checkpointing",
+        )
+
+
+def _check_private_half(config: Config) -> None:
+    """A half that stays at home and the method that leaves it there need each other, and no unit example."""
+    lora, personal = config.model.lora, config.personalisation
+    fedsa = lora is not None and lora.method == "fedsa"
+    if fedsa and config.privacy.unit == "example":
+        raise ConfigError(
+            "expected another method with privacy.unit 'example', got 'fedsa': B stays at its client without "
+            "noise, and every later gradient of A hangs on it, so that no noise on A's gradients covers an "
+            "example. Use ffa with personalisation {kind: ditto, ...}, or unit 'client'",
+            "model.lora.method",
+        )
+    if fedsa != (personal is not None and personal.kind == "private_half"):
+        raise ConfigError(
+            "expected {kind: private_half} with model.lora.method fedsa, whose B is that half, and with no "
+            f"other method, got {'nothing' if personal is None else personal.kind}; write both or neither",
+            "personalisation",
+        )
+    if fedsa and config.secure_aggregation.subsample is not None:
+        raise ConfigError(
+            "expected whole updates with model.lora.method fedsa, half of which stays at home, got a part; "
+            "leave the key out, or use ffa",
+            "secure_aggregation.subsample",
         )
 
 

@@ -90,11 +90,12 @@ class Lora(Section):
     """LoRA adapters on a frozen language model, and which of their factors are averaged."""
 
     method: Annotated[
-        Literal["ffa", "rolora", "fed_sb", "fedit"],
+        Literal["ffa", "rolora", "fed_sb", "fedit", "fedsa"],
         doc(
             "ffa: A frozen, B averaged; rolora: B and A in turn; fed_sb: a core between frozen factors; "
             "all three "
-            "average the products exactly. fedit: both averaged apart, a biased baseline.",
+            "average the products exactly. fedit: both averaged apart, a biased baseline. fedsa: A averaged, "
+            "B stays at its client.",
             "ffa",
         ),
     ] = "ffa"

@@ -12,16 +12,21 @@ from pydantic import Field
 from securefl.config.section import Positive, Section, Steps, doc
 
 
-class _Personal(Section):
-    """What both kinds have in common. Batches are drawn as in `training`."""
+class _Compared(Section):
+    """What all kinds have in common."""
 
-    local_steps: Annotated[Steps, doc("SGD steps of the personal model.", 20, "steps")]
-    learning_rate: Annotated[Positive, doc("Step size of the personal model.", 0.1)]
     held_out: Annotated[
         float,
         Field(gt=0.0, lt=1.0),
         doc("Part of each client's examples that nothing trains on, to compare the models there.", 0.2),
     ] = 0.2
+
+
+class _Personal(_Compared):
+    """A model that has steps of its own. Batches are drawn as in `training`."""
+
+    local_steps: Annotated[Steps, doc("SGD steps of the personal model.", 20, "steps")]
+    learning_rate: Annotated[Positive, doc("Step size of the personal model.", 0.1)]
 
 
 class FineTune(_Personal):
@@ -40,4 +45,10 @@ class Ditto(_Personal):
     ]
 
 
-Personalisation = Annotated[FineTune | Ditto, Field(discriminator="kind")]
+class OwnHalf(_Compared):
+    """What model.lora.method fedsa leaves at its client of an adapter; it trains with the shared half."""
+
+    kind: Annotated[Literal["private_half"], doc("The B of fedsa.", "private_half")]
+
+
+Personalisation = Annotated[FineTune | Ditto | OwnHalf, Field(discriminator="kind")]

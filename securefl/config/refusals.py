@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from securefl.errors import ConfigError, NotAvailable
-from securefl.training.lora import LATER, NEEDS_FACTORS
+from securefl.training.lora import NEEDS_FACTORS
 
 REMOTE_CODE = "trust_remote_code"
 ATTACK_KEYS = ("adversary", "adversaries", "attack", "attacks", "attacker", "attackers", "byzantine")
@@ -31,7 +31,6 @@ _FLOWER = "comes with a later version; use in_process, or processes on one machi
 
 LATER_VALUES: Mapping[str, Mapping[str, str]] = {
     "engine.kind": {"flower": _FLOWER, "ray": _FLOWER},
-    "model.lora.method": LATER,
 }
 
 _GAUSSIAN = (

@@ -83,8 +83,8 @@ class PersonalModel:
         Raises:
             RunDirectoryError: the file is damaged, of another model, or cannot be written.
         """
-        before = self._before(shared, round)
-        _write(self.path, self.run, round, before, self.trained(before, shared, round))
+        before = start_of(self.path, self.run, round, shared)
+        write(self.path, self.run, round, before, self.trained(before, shared, round))
 
     def trained(self, start: Vector, shared: Vector, round: int) -> Vector:
         """`start` after some local steps, pulled to `shared`. Shapes: (dim,), (dim,) -> (dim,)."""
@@ -97,26 +97,13 @@ class PersonalModel:
         after = (start + update).astype(np.float32)
         return after if np.isfinite(after).all() else start
 
-    def read(self, dim: int) -> Vector | None:
-        """The model after its latest round; None if it never trained.
+    def beside(self, shared: Vector) -> Vector | None:
+        """The model after its latest round, a whole one like `shared`; None if it never trained.
 
         Raises:
             RunDirectoryError: the file is damaged or of another model.
         """
-        kept = _read(self.path, self.run, dim)
-        return None if kept is None else kept[2]
-
-    def _before(self, shared: Vector, round: int) -> Vector:
-        kept = _read(self.path, self.run, shared.size)
-        if kept is None:
-            return shared
-        last, before, after = kept
-        if last > round:
-            raise RunDirectoryError(
-                f"{self.path}: expected a personal model of round {round} or earlier, got one of {last}; "
-                "restore the file that goes with this run's checkpoint"
-            )
-        return after if last < round else before
+        return latest(self.path, self.run, shared.size)
 
 
 @dataclass(frozen=True)
@@ -164,7 +151,40 @@ def require_kept(folder: Path, run: str, latest: Mapping[int, int]) -> None:
             )
 
 
-def _write(path: Path, run: str, round: int, before: Vector, after: Vector) -> None:
+def start_of(path: Path, run: str, round: int, first: Vector) -> Vector:
+    """What a round starts from: what the earlier one left, `first` where there was none.
+
+    Raises:
+        RunDirectoryError: the file is damaged, of another model, or of a later round.
+    """
+    kept = _read(path, run, first.size)
+    if kept is None:
+        return first
+    last, before, after = kept
+    if last > round:
+        raise RunDirectoryError(
+            f"{path}: expected a personal model of round {round} or earlier, got one of {last}; "
+            "restore the file that goes with this run's checkpoint"
+        )
+    return after if last < round else before
+
+
+def latest(path: Path, run: str, dim: int) -> Vector | None:
+    """What the latest round left; None if there was none.
+
+    Raises:
+        RunDirectoryError: the file is damaged or of another model.
+    """
+    kept = _read(path, run, dim)
+    return None if kept is None else kept[2]
+
+
+def write(path: Path, run: str, round: int, before: Vector, after: Vector) -> None:
+    """Keeps what a round started from and what it left.
+
+    Raises:
+        RunDirectoryError: the file cannot be written.
+    """
     arrays: dict[str, NDArray[np.generic]] = {
         "run": np.frombuffer(run.encode(), dtype=np.uint8),
         "round": np.array([round], dtype=np.int64),

@@ -237,7 +237,9 @@ def _cost_lines(terms: Terms) -> list[str]:
 
 def _travelling(terms: Terms) -> str:
     whole = f"{terms.dim:,} parameters"
-    if terms.turns is not None:
+    if terms.turns is not None and terms.turns.at_home.size:
+        whole += f", of which {terms.turns.length:,} train together and the others stay at home,"
+    elif terms.turns is not None:
         whole += f", which take turns: {terms.turns.length:,} train in a round, padded to one length,"
     if terms.subsample is None:
         return whole
@@ -268,6 +270,11 @@ def _limits(terms: Terms) -> list[str]:
         lines.append(
             "fedit averages the factors of adapters apart: the result is not the average of the clients' "
             "adapters."
+        )
+    if terms.turns is not None and terms.turns.at_home.size:
+        lines.append(
+            "fedsa shares half of an adapter, and that alone adds nothing: the server's test scores are "
+            "those of the base model. What is sent hangs on the half at home, and so on all earlier rounds."
         )
     if terms.config.simulation.client_curves:
         lines.append(

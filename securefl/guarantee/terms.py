@@ -68,7 +68,7 @@ class Terms:
         weights: integer weight per client.
         traffic: bytes per client and round, measured by playing one group of the real protocol.
         own_rule: the caller's own rule in place of the config's; None for the config's.
-        turns: which parameters train in which round; None for all of them in every one.
+        turns: which parameters train together in which round, and which never; None for all in every one.
         subsample: which of them travel; None for all.
     """
 
@@ -115,6 +115,15 @@ def settle(config: Config, dataset: Dataset, dim: int | None = None, run: str | 
     split = config.data.partition
     given = partition(dataset, split.kind, config.clients, config.seed, alpha=split.alpha)
     shares, held_out = _apart(config, dataset, given)
+    if (
+        dim is not None
+        and config.personalisation is not None
+        and config.personalisation.kind == "private_half"
+    ):
+        raise ConfigError(
+            "expected the config's own adapters with 'private_half', got a module of yours; use ditto",
+            "personalisation.kind",
+        )
     travels = wire(config, dataset, dim)
     budget = _budget(config, dataset) if travels.event is None else _client_level(config, travels.event)
     if budget is not None:

@@ -3,7 +3,7 @@
 Rules kept here:
 - What is frozen is equal at every client: it is drawn from the public seed.
 - An adapter starts as the zero product, so that the first model is the base itself.
-- `rolora` begins with B: while B is zero, A has no gradient.
+- `rolora` begins with B: while B is zero, A has no gradient. In `fedsa` that is the first step of all.
 
 What this file does NOT do: load the base (`transformer`).
 
@@ -33,6 +33,8 @@ from securefl.training.turns import Turns
 
 ADAPTER = "default"
 """The name that peft gives an adapter."""
+_ABSENT = {"rolora": (".lora_A.", ".lora_B."), "fedsa": (".lora_B.",)}
+"""By method and turn, the factor that does not travel."""
 _TASKS = {"causal_lm": TaskType.CAUSAL_LM, "sequence_classification": TaskType.SEQ_CLS}
 
 
@@ -94,14 +96,15 @@ def adapted(base: PreTrainedModel | MeanPooled, spec: LoraSpec, task: str, seed:
 
 
 def turns_of(module: nn.Module, spec: LoraSpec) -> Turns | None:
-    """Who trains in which round; None where everything trainable trains in every round."""
-    if spec.method != "rolora":
+    """What travels in which round; None where everything trainable does in every round."""
+    absent = _ABSENT.get(spec.method)
+    if absent is None:
         return None
-    places: tuple[list[int], list[int]] = ([], [])
+    places: tuple[list[int], ...] = tuple([] for _ in absent)
     end = 0
     for name, parameter in trainable(module):
         here = range(end, end := end + parameter.numel())
-        for turn, other in enumerate((".lora_A.", ".lora_B.")):
+        for turn, other in enumerate(absent):
             if other not in name:
                 places[turn].extend(here)
     return Turns(tuple(np.array(each, dtype=np.int64) for each in places), end)

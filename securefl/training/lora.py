@@ -32,14 +32,11 @@ METHODS: Mapping[str, str] = {
     "fedit": "A and B are trained and averaged apart, which is NOT the average of the products: a "
     "baseline that is "
     "known to be biased",
+    "fedsa": "A is trained and averaged, B is trained and stays at its client: every client has a product of "
+    "its own, by design, and without a B there is none",
 }
 EXACT = ("ffa", "rolora", "fed_sb")
 
-LATER: Mapping[str, str] = {
-    "fedsa": "fedsa sends what depends on each client's B, a personal state that no noise covers, so it "
-    "comes later, for unit client. ffa shares one factor as well, and personalisation {kind: ditto} gives "
-    "every client an adapter of its own",
-}
 _SINGLE = "needs each client's own factors, and a masked sum hides them"
 NEEDS_FACTORS: Mapping[str, str] = {
     "flora": f"flora stacks adapters: it {_SINGLE}. ffa averages products exactly",

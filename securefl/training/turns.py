@@ -3,6 +3,7 @@
 Rules kept here:
 - Who trains follows from the round's number alone, so that clients and server agree without a message.
 - Every round's message has one length: that of the longest turn, the others padded with zeros.
+- What has no turn stays at home: it is each client's own.
 
 What this file does NOT do: know what the coordinates mean (`adapters`).
 """
@@ -38,6 +39,11 @@ class Turns:
     def length(self) -> int:
         """Numbers in a message, whatever the round."""
         return max(len(each) for each in self.places)
+
+    @property
+    def at_home(self) -> Places:
+        """The coordinates that never travel."""
+        return np.setdiff1d(np.arange(self.dim), np.concatenate(self.places))
 
     def of(self, round: int) -> Places:
         """The coordinates that train in a round, which is counted from 1."""

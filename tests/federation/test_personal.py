@@ -40,7 +40,7 @@ def test_a_round_asked_twice_is_trained_from_the_same_start(tmp_path: Path) -> N
     for round in (0, 0, 1, 1, 1, 3):
         one.follow(SHARED, round)
     assert trainer.starts == [0.0, 0.0, 1.0, 1.0, 1.0, 2.0]
-    kept = one.read(3)
+    kept = one.beside(SHARED)
     assert kept is not None
     assert kept.tolist() == [3.0] * 3
 
@@ -50,13 +50,13 @@ def test_steps_that_diverge_leave_the_model_as_it_was(tmp_path: Path, update: fl
     model(tmp_path, Adds()).follow(SHARED, 0)
     with np.errstate(over="ignore"):
         model(tmp_path, Adds(update)).follow(SHARED, 1)
-    kept = model(tmp_path, Adds()).read(3)
+    kept = model(tmp_path, Adds()).beside(SHARED)
     assert kept is not None
     assert kept.tolist() == [1.0] * 3
 
 
 def test_a_client_that_never_took_part_has_no_model(tmp_path: Path) -> None:
-    assert model(tmp_path, Adds()).read(3) is None
+    assert model(tmp_path, Adds()).beside(SHARED) is None
 
 
 def test_a_damaged_file_or_one_of_another_model_is_named(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_damaged_file_or_one_of_another_model_is_named(tmp_path: Path) -> None
     with pytest.raises(
         RunDirectoryError, match=r"4\.safetensors: expected a personal model of this run, 5 parameters"
     ):
-        one.read(5)
+        one.beside(np.zeros(5, dtype=np.float32))
     data = one.path.read_bytes()
     flipped = data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
     for damaged in (b"", data[:20], b"\xff" * len(data), flipped):

@@ -32,6 +32,8 @@ from securefl.training.tokens import ModelTokens  # noqa: E402 - needs the extra
 from securefl.training.transformer import Language, build_transformer, layout  # noqa: E402 - needs the extra
 
 ANSWERS = TASKS["causal_lm"]
+SHARED = tuple(method for method in METHODS if method != "fedsa")
+"""Those whose adapters travel whole."""
 TOKENS = 259
 POSITIONS = 24
 PLAIN = LocalSettings(steps=3, learning_rate=0.5, sample_rate=1.0, expected_batch=4)
@@ -77,7 +79,7 @@ def full(update: NDArray[np.float64], turns: Turns | None, round: int) -> NDArra
     return spread
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SHARED)
 def test_the_layout_counts_what_trains_without_the_weights(method: str) -> None:
     module = build_transformer(spec(method), TOKENS, 0)
     counted, turns = layout(spec(method), TOKENS)
@@ -87,7 +89,7 @@ def test_the_layout_counts_what_trains_without_the_weights(method: str) -> None:
 
 
 @pytest.mark.parametrize("round", [1, 2])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SHARED)
 def test_the_mean_of_updates_is_the_mean_of_products_but_not_for_fedit(method: str, round: int) -> None:
     module, turns = built(method)
     learner, source = Learner(module, PLAIN, task=ANSWERS, turns=turns), SeededRandomness(b"mean")
@@ -117,7 +119,7 @@ def test_the_mean_of_updates_is_the_mean_of_products_but_not_for_fedit(method: s
 
 
 @pytest.mark.parametrize("private", [False, True])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SHARED)
 def test_in_every_round_what_is_frozen_stays_and_what_trains_moves(method: str, private: bool) -> None:
     module, turns = built(method)
     frozen = {name: p.detach().clone() for name, p in module.named_parameters() if not p.requires_grad}
@@ -138,7 +140,7 @@ def test_in_every_round_what_is_frozen_stays_and_what_trains_moves(method: str, 
 
 
 @pytest.mark.parametrize("clip", [0.02, 1e6])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SHARED)
 def test_the_private_sum_is_that_of_gradients_clipped_one_by_one(method: str, clip: float) -> None:
     module, turns = built(method)
     assert keeps_books(module.eval())
