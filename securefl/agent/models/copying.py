@@ -26,7 +26,7 @@ _BIAS = 8.0
 """One coordinate of every embedding, in units of the others': what a head that looks at places only reads."""
 _TURNING = 4
 """Coordinates that turn fast enough to tell neighbours apart; the others add what all places share."""
-_SHARP_PLACE, _SHARP_TOKEN = 6.0, 4.0
+_SHARP_PLACE, _SHARP_TOKEN = 6.0, 10.0
 
 
 def copying_llama(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
