@@ -2,14 +2,18 @@
 
 from securefl.agent.models.chat import prompt_tokens, vocabulary
 from securefl.agent.models.folder import LanguageModel, generator, load, replies
+from securefl.agent.models.sitting import Sheet, marks, sit
 from securefl.agent.models.small import small_model, small_tokenizer
 
 __all__ = [
     "LanguageModel",
+    "Sheet",
     "generator",
     "load",
+    "marks",
     "prompt_tokens",
     "replies",
+    "sit",
     "small_model",
     "small_tokenizer",
     "vocabulary",
