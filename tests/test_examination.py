@@ -1,4 +1,4 @@
-"""The exam of a federation on dialogues, from the config to the marks, at the smallest size that has everything."""
+"""The exam of a federation on dialogues, from the config to the marks, at the smallest size that has it all."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from securefl import build_federated_averaging
 from securefl import config as configuration
 from securefl.build import load_dataset
 from securefl.config import Config
-from securefl.data.dialogues import DOMAINS, Lives, dialogues, known_to
+from securefl.data.dialogues import Lives, dialogues, known_to
 from securefl.errors import ConfigError, DataError, RunDirectoryError
 from securefl.run import run
 
 pytest.importorskip("peft", reason="language models need the extra `lora`")
 pytest.importorskip("transformers", reason="language models need the extra `lora`")
 
-from securefl.agent.models import LanguageModel, Sheet, load, marks, replies, sit, small_model
+from securefl.agent.models import LanguageModel, Sheet, marks, sit, small_model
 from securefl.examination import examine, examine_run
 
 # peft reads an attribute that the newest transformers is about to rename.
