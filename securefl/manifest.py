@@ -87,6 +87,7 @@ def describe(terms: Terms, run_id: str, source: Randomness, ledger_head: str) ->
             "task": data.task,
             "input_shape": list(data.shape),
             "description": data.description,
+            "synthetic": data.synthetic,
         },
         "base": None if base is None else {"path": terms.config.model.path, "sha256": base},
         "parameters": terms.dim,

@@ -64,7 +64,9 @@ class _ClassesAsAnswers:
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self.tokens.texts(texts)
 
-    def answers(self, answered: Sequence[Answered]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def answers(
+        self, answered: Sequence[Answered], whole: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         for one in answered:
             if len(one.prompt) != 1:
                 raise DataError(

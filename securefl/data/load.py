@@ -13,6 +13,7 @@ from pathlib import Path
 
 from securefl.data.answers import load_jsonl
 from securefl.data.arrays import load_npz
+from securefl.data.dialogues import Lives, load_dialogues
 from securefl.data.digits import load_digits
 from securefl.data.examples import Dataset
 from securefl.data.heart import load_heart_disease
@@ -22,8 +23,8 @@ from securefl.data.tables import load_csv
 from securefl.data.texts import CORPORA, Tokenize, load_corpus
 from securefl.errors import DataError
 
-KINDS = ("digits", "fashion_mnist", "mnist_5k", "heart_disease", *CORPORA, "csv", "npz", "jsonl")
-TEXTS = (*CORPORA, "jsonl")
+KINDS = ("digits", "fashion_mnist", "mnist_5k", "heart_disease", *CORPORA, "dialogues", "csv", "npz", "jsonl")
+TEXTS = (*CORPORA, "dialogues", "jsonl")
 """Kinds that need a language model's tokenizer."""
 _OWN = ("csv", "npz")
 
@@ -37,6 +38,7 @@ def load(
     test_fraction: float = 0.2,
     seed: int = 0,
     tokenize: Tokenize | None = None,
+    lives: Lives | None = None,
 ) -> Dataset:
     """Read, validate and split one data set.
 
@@ -47,7 +49,8 @@ def load(
         client: column or array of the clients (csv, npz), where there is one.
         test_fraction: part held out for testing; fashion_mnist keeps its own test part instead.
         seed: the public experiment seed; it decides the split only.
-        tokenize: the model's tokenizer, which texts (newsgroups, reuters_r8, jsonl) need.
+        tokenize: the model's tokenizer, which texts (newsgroups, reuters_r8, dialogues, jsonl) need.
+        lives: whose dialogues, and how many of each (dialogues).
 
     Example:
         >>> data = load("digits", test_fraction=0.2, seed=7)
@@ -64,8 +67,13 @@ def load(
             f"{kind!r}{f'; did you mean {near[0]}?' if near else ''}"
         )
     _check_settings(kind, path, label, client)
+    if (lives is None) == (kind == "dialogues"):
+        raise DataError(
+            f"data.domain: expected lives with kind 'dialogues' and with no other, got kind {kind!r}; name "
+            "or remove them"
+        )
     if kind in TEXTS:
-        return _load_texts(kind, path, test_fraction, seed, tokenize)
+        return _load_texts(kind, path, test_fraction, seed, tokenize, lives)
     if kind == "digits":
         return load_digits(test_fraction, seed)
     if kind == "mnist_5k":
@@ -82,7 +90,12 @@ def load(
 
 
 def _load_texts(
-    kind: str, path: str | Path | None, test_fraction: float, seed: int, tokenize: Tokenize | None
+    kind: str,
+    path: str | Path | None,
+    test_fraction: float,
+    seed: int,
+    tokenize: Tokenize | None,
+    lives: Lives | None,
 ) -> Dataset:
     if tokenize is None:
         raise DataError(
@@ -91,6 +104,8 @@ def _load_texts(
         )
     if kind in CORPORA:
         return load_corpus(kind, tokenize)
+    if lives is not None:
+        return load_dialogues(lives, seed, tokenize)
     if path is None:
         raise DataError(f"data.path: expected with kind {kind!r}, got nothing; name it")
     return load_jsonl(Path(path), tokenize, test_fraction, seed)

@@ -1,8 +1,9 @@
 """Language models of transformers, read through training's one door: the agent's only room with torch."""
 
-from securefl.agent.models.chat import encoder, prompt_tokens, vocabulary
+from securefl.agent.models.chat import prompt_tokens, vocabulary
 from securefl.agent.models.folder import LanguageModel, generator, load, replies
 from securefl.agent.models.pretraining import FULL, SMALL, Pretraining, pretrained_model
+from securefl.agent.models.sitting import Sheet, marks, sit
 from securefl.agent.models.small import small_model, small_tokenizer
 
 __all__ = [
@@ -10,12 +11,14 @@ __all__ = [
     "SMALL",
     "LanguageModel",
     "Pretraining",
-    "encoder",
+    "Sheet",
     "generator",
     "load",
+    "marks",
     "pretrained_model",
     "prompt_tokens",
     "replies",
+    "sit",
     "small_model",
     "small_tokenizer",
     "vocabulary",
