@@ -27,9 +27,10 @@ MAX_NOISY_STEPS = 1_000_000
 """Of one client over the whole run; the accountant answers for so many within seconds."""
 _THRESHOLD = "secure_aggregation.threshold"
 _OWN_DATA = ("csv", "npz")
-_WITH_CLIENTS = (*_OWN_DATA, "heart_disease", "jsonl")
+_WITH_CLIENTS = (*_OWN_DATA, "heart_disease", "shakespeare", "jsonl")
 _WITH_PATH = (*_OWN_DATA, "fashion_mnist", "jsonl")
-_ANSWERS = ("jsonl",)
+_WITH_ROLES = ("shakespeare",)
+_ANSWERS = ("shakespeare", "jsonl")
 
 
 def check(config: Config) -> None:
@@ -103,6 +104,7 @@ def _check_data(data: Data) -> None:
     _refuse_setting("path", data.path, data.kind, _WITH_PATH)
     _refuse_setting("label", data.label, data.kind, _OWN_DATA)
     _refuse_setting("client", data.client, data.kind, _OWN_DATA)
+    _refuse_setting("roles", data.roles, data.kind, _WITH_ROLES)
     if data.kind == "jsonl" and not data.path:
         raise ConfigError("expected a file with data.kind 'jsonl', got nothing; give its path", "data.path")
     if data.kind in _OWN_DATA:
@@ -136,11 +138,11 @@ def _check_data(data: Data) -> None:
         )
 
 
-def _refuse_setting(key: str, value: str | None, kind: str, kinds: tuple[str, ...]) -> None:
+def _refuse_setting(key: str, value: str | int | None, kind: str, kinds: tuple[str, ...]) -> None:
     if value is not None and kind not in kinds:
         raise ConfigError(
-            f"expected nothing with data.kind {kind!r}, got {value!r}; remove it, only {' and '.join(kinds)} "
-            "read it",
+            f"expected nothing with data.kind {kind!r}, got {value!r}; remove it, only "
+            f"{' and '.join(kinds)} may have it",
             f"data.{key}",
         )
 

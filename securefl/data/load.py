@@ -18,14 +18,33 @@ from securefl.data.examples import Dataset
 from securefl.data.heart import load_heart_disease
 from securefl.data.idx import load_fashion_mnist
 from securefl.data.mnist_5k import load_mnist_5k
+from securefl.data.shakespeare import load_shakespeare
 from securefl.data.tables import load_csv
 from securefl.data.texts import CORPORA, Tokenize, load_corpus
 from securefl.errors import DataError
 
-KINDS = ("digits", "fashion_mnist", "mnist_5k", "heart_disease", *CORPORA, "csv", "npz", "jsonl")
-TEXTS = (*CORPORA, "jsonl")
+KINDS = (
+    "digits",
+    "fashion_mnist",
+    "mnist_5k",
+    "heart_disease",
+    *CORPORA,
+    "shakespeare",
+    "csv",
+    "npz",
+    "jsonl",
+)
+TEXTS = (*CORPORA, "shakespeare", "jsonl")
 """Kinds that need a language model's tokenizer."""
-_OWN = ("csv", "npz")
+_OWN = ("path", "label", "client")
+_READS = {
+    "csv": _OWN,
+    "npz": _OWN,
+    "jsonl": ("path",),
+    "fashion_mnist": ("path",),
+    "shakespeare": ("roles",),
+}
+"""What settings a kind reads."""
 
 
 def load(
@@ -34,6 +53,7 @@ def load(
     path: str | Path | None = None,
     label: str | None = None,
     client: str | None = None,
+    roles: int | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     tokenize: Tokenize | None = None,
@@ -45,9 +65,10 @@ def load(
         path: file (csv, npz, jsonl) or folder (fashion_mnist, where None is the Debian package's).
         label: column or array of the labels (csv, npz).
         client: column or array of the clients (csv, npz), where there is one.
+        roles: number of clients, those with most to say (shakespeare); None for all with enough.
         test_fraction: part held out for testing; fashion_mnist keeps its own test part instead.
         seed: the public experiment seed; it decides the split only.
-        tokenize: the model's tokenizer, which texts (newsgroups, reuters_r8, jsonl) need.
+        tokenize: the model's tokenizer, which texts (newsgroups, reuters_r8, shakespeare, jsonl) need.
 
     Example:
         >>> data = load("digits", test_fraction=0.2, seed=7)
@@ -63,9 +84,9 @@ def load(
             f"data.kind: expected {', '.join(KINDS)}, got "
             f"{kind!r}{f'; did you mean {near[0]}?' if near else ''}"
         )
-    _check_settings(kind, path, label, client)
+    _check_settings(kind, path, label, client, roles)
     if kind in TEXTS:
-        return _load_texts(kind, path, test_fraction, seed, tokenize)
+        return _load_texts(kind, path, roles, test_fraction, seed, tokenize)
     if kind == "digits":
         return load_digits(test_fraction, seed)
     if kind == "mnist_5k":
@@ -82,7 +103,12 @@ def load(
 
 
 def _load_texts(
-    kind: str, path: str | Path | None, test_fraction: float, seed: int, tokenize: Tokenize | None
+    kind: str,
+    path: str | Path | None,
+    roles: int | None,
+    test_fraction: float,
+    seed: int,
+    tokenize: Tokenize | None,
 ) -> Dataset:
     if tokenize is None:
         raise DataError(
@@ -91,15 +117,17 @@ def _load_texts(
         )
     if kind in CORPORA:
         return load_corpus(kind, tokenize)
+    if kind == "shakespeare":
+        return load_shakespeare(roles, tokenize, test_fraction, seed)
     if path is None:
         raise DataError(f"data.path: expected with kind {kind!r}, got nothing; name it")
     return load_jsonl(Path(path), tokenize, test_fraction, seed)
 
 
-def _check_settings(kind: str, path: str | Path | None, label: str | None, client: str | None) -> None:
-    if kind in _OWN:
-        return
-    allowed = ("path",) if kind in ("fashion_mnist", "jsonl") else ()
-    for key, value in (("path", path), ("label", label), ("client", client)):
+def _check_settings(
+    kind: str, path: str | Path | None, label: str | None, client: str | None, roles: int | None
+) -> None:
+    allowed = _READS.get(kind, ())
+    for key, value in (("path", path), ("label", label), ("client", client), ("roles", roles)):
         if value is not None and key not in allowed:
             raise DataError(f"data.{key}: expected nothing with kind {kind!r}, got {str(value)!r}; remove it")

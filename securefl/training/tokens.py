@@ -2,7 +2,8 @@
 
 Rules kept here:
 - The chat template of the model is respected; where it has none, the messages' contents stand one a line.
-- Of a conversation only the answer is learned, with the mark that ends it.
+- Of a conversation only the answer is learned, with the mark that ends it. Plain text to continue gets no
+  template and no mark.
 - What is too long is cut: a text at its end, a conversation at its beginning, an answer at its end.
 - Code that comes with a tokenizer is never run.
 
@@ -64,6 +65,9 @@ class ModelTokens:
 
     def _written(self, one: Answered) -> tuple[str, str]:
         """The prompt, and prompt with answer, as the model is to read them."""
+        if one.plain:
+            prompt = "".join(content for _, content in one.prompt)
+            return prompt, prompt + one.answer
         messages = [{"role": role, "content": content} for role, content in one.prompt]
         if self.tokenizer.chat_template is None:
             prompt = "".join(f"{content}\n" for _, content in one.prompt)
