@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from securefl.training.flat import get_vector, set_vector
     from securefl.training.learner import Learner, Scores, limit_threads, score
     from securefl.training.models import build_model, is_module
+    from securefl.training.perplexity import perplexities
     from securefl.training.tasks import TASKS, Task
     from securefl.training.tokens import model_tokens
     from securefl.training.transformer import build_transformer, layout
@@ -42,6 +43,7 @@ __all__ = [
     "model_tokens",
     "named_arrays",
     "parameter_count",
+    "perplexities",
     "score",
     "set_vector",
     "with_arrays",
@@ -59,6 +61,7 @@ _NEEDS_TORCH = {
     "is_module": "models",
     "limit_threads": "learner",
     "named_arrays": "arrays",
+    "perplexities": "perplexity",
     "score": "learner",
     "set_vector": "flat",
     "with_arrays": "arrays",
