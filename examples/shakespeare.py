@@ -1,7 +1,7 @@
 """Does a language model learn a playwright's language from roles that keep their lines to themselves?
 
-Each client is a role of a play. The table is the perplexity of lines held out. Without arguments the model is
-a tiny Llama over bytes that has read synthetic dialogues: a test of the code, not of language models. --full is
+Each client is a role of a play; the table is the perplexity of held-out lines. Without arguments the model is
+a tiny Llama over bytes that has read synthetic dialogues: a test of code, not of language models. --full is
 SmolLM2-135M, long minutes a row: what is ready stays in OUT, and what was stopped goes on.
 Run: python examples/shakespeare.py [--full] [--rounds N] [--out FOLDER]
 """

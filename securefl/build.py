@@ -30,6 +30,7 @@ from securefl.config import Config
 from securefl.crypto.keys import Identity
 from securefl.crypto.randomness import Randomness, SystemRandomness
 from securefl.data import Dataset, load
+from securefl.data.dialogues import Lives
 from securefl.encoding import NoisyFixedPoint
 from securefl.errors import ConfigError
 from securefl.federation.central_noise import CentralNoise
@@ -192,7 +193,16 @@ def load_dataset(config: Config) -> Dataset:
         test_fraction=data.test_fraction,
         seed=config.seed,
         tokenize=tokenize,
+        lives=lives_of(config),
     )
+
+
+def lives_of(config: Config) -> Lives | None:
+    """Whose dialogues the config asks for; None with other data."""
+    data = config.data
+    if data.domain is None or data.train_per_client is None or data.test_per_client is None:
+        return None
+    return Lives(data.domain, config.clients, data.train_per_client, data.test_per_client)
 
 
 def _ledger_path(config: Config, inside_run: Path | None, home: Path) -> Path:

@@ -72,6 +72,7 @@ def describe(terms: Terms, run_id: str, source: Randomness, ledger_head: str) ->
             "task": data.task,
             "input_shape": list(data.shape),
             "description": data.description,
+            "synthetic": data.synthetic,
         },
         "parameters": terms.dim,
         "versions": {"python": platform.python_version()}

@@ -80,6 +80,7 @@ def summarise(terms: Terms, out: Path, process: Process, state: State) -> Summar
         "status": "finished",
         "private": process.private and terms.budget is not None,
         "simulated": True,
+        "synthetic": terms.dataset.synthetic,
         "test_accuracy": scores.accuracy,
         "test_loss": scores.loss,
         "majority_accuracy": terms.dataset.test.majority_share,

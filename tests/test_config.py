@@ -467,7 +467,29 @@ ADAPTERS = (
     broken("model.kind=transformer", path="model.kind", says=("texts",)),
 )
 
-TABLE = (*ADAPTERS, *ONE_KEY, *TOO_LARGE, *SEVERAL_KEYS, *REFUSED_ON_PURPOSE)
+LIVES = (
+    "data={kind: dialogues, domain: education, train_per_client: 40, test_per_client: 20, "
+    "partition: {kind: column}}",
+    TEXTS[1],
+)
+DIALOGUES = (
+    broken(*LIVES, "data.domain=banking", path="data.domain", says=("'banking'", "medical_booking")),
+    broken(*LIVES, "data.domain=null", path="data.domain", says=("name it",)),
+    broken(*LIVES, "data.train_per_client=null", path="data.train_per_client", says=("name it",)),
+    broken(*LIVES, "data.train_per_client=0", path="data.train_per_client", says=("0",)),
+    broken(*LIVES, "data.test_per_client=9", path="data.test_per_client", says=("10",)),
+    broken(*LIVES, "data.path=x", path="data.path", says=("remove it",)),
+    broken(
+        *LIVES,
+        "data.partition={kind: iid}",
+        path="data.partition.kind",
+        says=("belongs to a client's life", "column"),
+    ),
+    broken("data.domain=education", path="data.domain", says=("only dialogues read it",)),
+    broken("data.train_per_client=4", path="data.train_per_client", says=("only dialogues read it",)),
+)
+
+TABLE = (*DIALOGUES, *ADAPTERS, *ONE_KEY, *TOO_LARGE, *SEVERAL_KEYS, *REFUSED_ON_PURPOSE)
 
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: " ".join(case.overrides))

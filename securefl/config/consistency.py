@@ -27,10 +27,10 @@ MAX_NOISY_STEPS = 1_000_000
 """Of one client over the whole run; the accountant answers for so many within seconds."""
 _THRESHOLD = "secure_aggregation.threshold"
 _OWN_DATA = ("csv", "npz")
-_WITH_CLIENTS = (*_OWN_DATA, "heart_disease", "shakespeare", "jsonl")
+_WITH_CLIENTS = (*_OWN_DATA, "heart_disease", "shakespeare", "dialogues", "jsonl")
 _WITH_PATH = (*_OWN_DATA, "fashion_mnist", "jsonl")
-_WITH_ROLES = ("shakespeare",)
-_ANSWERS = ("shakespeare", "jsonl")
+_ANSWERS = ("shakespeare", "dialogues", "jsonl")
+_LIVES = ("domain", "train_per_client", "test_per_client")
 
 
 def check(config: Config) -> None:
@@ -104,9 +104,10 @@ def _check_data(data: Data) -> None:
     _refuse_setting("path", data.path, data.kind, _WITH_PATH)
     _refuse_setting("label", data.label, data.kind, _OWN_DATA)
     _refuse_setting("client", data.client, data.kind, _OWN_DATA)
-    _refuse_setting("roles", data.roles, data.kind, _WITH_ROLES)
+    _refuse_setting("roles", data.roles, data.kind, ("shakespeare",))
     if data.kind == "jsonl" and not data.path:
         raise ConfigError("expected a file with data.kind 'jsonl', got nothing; give its path", "data.path")
+    _check_lives(data)
     if data.kind in _OWN_DATA:
         for key, value in (("path", data.path), ("label", data.label)):
             if not value:
@@ -138,11 +139,25 @@ def _check_data(data: Data) -> None:
         )
 
 
-def _refuse_setting(key: str, value: str | int | None, kind: str, kinds: tuple[str, ...]) -> None:
+def _check_lives(data: Data) -> None:
+    """Dialogues need all of `_LIVES` and belong to their clients; other data read none of them."""
+    for key in _LIVES:
+        _refuse_setting(key, getattr(data, key), data.kind, ("dialogues",))
+        if data.kind == "dialogues" and getattr(data, key) is None:
+            raise ConfigError("expected with data.kind 'dialogues', got nothing; name it", f"data.{key}")
+    if data.kind == "dialogues" and data.partition.kind != "column":
+        raise ConfigError(
+            f"expected 'column', for every dialogue belongs to a client's life, got {data.partition.kind!r}; "
+            "write `partition: {kind: column}`",
+            "data.partition.kind",
+        )
+
+
+def _refuse_setting(key: str, value: object, kind: str, kinds: tuple[str, ...]) -> None:
     if value is not None and kind not in kinds:
         raise ConfigError(
-            f"expected nothing with data.kind {kind!r}, got {value!r}; remove it, only "
-            f"{' and '.join(kinds)} may have it",
+            f"expected nothing with data.kind {kind!r}, got {value!r}; remove it, only {' and '.join(kinds)} "
+            "read it",
             f"data.{key}",
         )
 

@@ -47,13 +47,15 @@ class Data(Section):
             "newsgroups",
             "reuters_r8",
             "shakespeare",
+            "dialogues",
             "csv",
             "npz",
             "jsonl",
         ],
         doc(
             "A built-in data set, or of your own: a table (csv), arrays (npz), prompts with answers (jsonl). "
-            "newsgroups, reuters_r8, shakespeare and jsonl are texts, for model.kind transformer.",
+            "newsgroups, reuters_r8, shakespeare, dialogues (synthetic) and jsonl are texts, for model.kind "
+            "transformer.",
             "digits",
         ),
     ]
@@ -72,6 +74,24 @@ class Data(Section):
     test_fraction: Annotated[
         float, Field(gt=0.0, lt=1.0), doc("Part held out for the server's test set.", 0.2, "fraction")
     ] = 0.2
+    domain: Annotated[
+        Literal["customer_service", "virtual_assistant", "education", "medical_booking"] | None,
+        doc("What the clients' lives are about (dialogues).", "medical_booking"),
+    ] = None
+    train_per_client: Annotated[
+        int | None,
+        Field(ge=1, le=10_000),
+        doc("Dialogues that a client learns from (dialogues).", 60, "dialogues"),
+    ] = None
+    test_per_client: Annotated[
+        int | None,
+        Field(ge=10, le=10_000),
+        doc(
+            "Held-out dialogues of a client; of ten, seven want a call and two fit no tool (dialogues).",
+            20,
+            "dialogues",
+        ),
+    ] = None
     partition: Annotated[Partition, doc("How training examples are shared out.", {"kind": "iid"})]
 
 

@@ -103,6 +103,7 @@ class Dataset:
         description: one or two sentences on where the data comes from and what was done to it.
         caveats: what a guarantee on this data must say beside its epsilon, one sentence each.
         vocabulary: number of token ids, where features are texts; 0 where they are numbers.
+        synthetic: whether a grammar wrote it: no number on it is a number on real data.
 
     Raises:
         DataError: empty parts, shapes that differ, labels, tokens or client indices out of range.
@@ -121,6 +122,7 @@ class Dataset:
     description: str = ""
     caveats: tuple[str, ...] = ()
     vocabulary: int = 0
+    synthetic: bool = False
 
     def __post_init__(self) -> None:
         self._check_parts()

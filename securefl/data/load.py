@@ -13,6 +13,7 @@ from pathlib import Path
 
 from securefl.data.answers import load_jsonl
 from securefl.data.arrays import load_npz
+from securefl.data.dialogues import Lives, load_dialogues
 from securefl.data.digits import load_digits
 from securefl.data.examples import Dataset
 from securefl.data.heart import load_heart_disease
@@ -30,11 +31,12 @@ KINDS = (
     "heart_disease",
     *CORPORA,
     "shakespeare",
+    "dialogues",
     "csv",
     "npz",
     "jsonl",
 )
-TEXTS = (*CORPORA, "shakespeare", "jsonl")
+TEXTS = (*CORPORA, "shakespeare", "dialogues", "jsonl")
 """Kinds that need a language model's tokenizer."""
 _OWN = ("path", "label", "client")
 _READS = {
@@ -57,6 +59,7 @@ def load(
     test_fraction: float = 0.2,
     seed: int = 0,
     tokenize: Tokenize | None = None,
+    lives: Lives | None = None,
 ) -> Dataset:
     """Read, validate and split one data set.
 
@@ -68,7 +71,8 @@ def load(
         roles: number of clients, those with most to say (shakespeare); None for all with enough.
         test_fraction: part held out for testing; fashion_mnist keeps its own test part instead.
         seed: the public experiment seed; it decides the split only.
-        tokenize: the model's tokenizer, which texts (newsgroups, reuters_r8, shakespeare, jsonl) need.
+        tokenize: the model's tokenizer, which texts need.
+        lives: whose dialogues, and how many of each (dialogues).
 
     Example:
         >>> data = load("digits", test_fraction=0.2, seed=7)
@@ -85,8 +89,13 @@ def load(
             f"{kind!r}{f'; did you mean {near[0]}?' if near else ''}"
         )
     _check_settings(kind, path, label, client, roles)
+    if (lives is None) == (kind == "dialogues"):
+        raise DataError(
+            f"data.domain: expected lives with kind 'dialogues' and with no other, got kind {kind!r}; name "
+            "or remove them"
+        )
     if kind in TEXTS:
-        return _load_texts(kind, path, roles, test_fraction, seed, tokenize)
+        return _load_texts(kind, path, roles, test_fraction, seed, tokenize, lives)
     if kind == "digits":
         return load_digits(test_fraction, seed)
     if kind == "mnist_5k":
@@ -109,6 +118,7 @@ def _load_texts(
     test_fraction: float,
     seed: int,
     tokenize: Tokenize | None,
+    lives: Lives | None,
 ) -> Dataset:
     if tokenize is None:
         raise DataError(
@@ -119,6 +129,8 @@ def _load_texts(
         return load_corpus(kind, tokenize)
     if kind == "shakespeare":
         return load_shakespeare(roles, tokenize, test_fraction, seed)
+    if lives is not None:
+        return load_dialogues(lives, seed, tokenize)
     if path is None:
         raise DataError(f"data.path: expected with kind {kind!r}, got nothing; name it")
     return load_jsonl(Path(path), tokenize, test_fraction, seed)

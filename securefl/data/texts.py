@@ -56,8 +56,11 @@ class Tokenize(Protocol):
     def texts(self, texts: Sequence[str]) -> Tokens:
         """Each text's first tokens, padded. Shapes: (n, positions)."""
 
-    def answers(self, answered: Sequence[Answered]) -> tuple[Tokens, NDArray[np.int64]]:
-        """Prompts with their answers, and the tokens to learn. Shapes: (n, positions) both."""
+    def answers(self, answered: Sequence[Answered], whole: bool = False) -> tuple[Tokens, NDArray[np.int64]]:
+        """Prompts with their answers, and the tokens to learn. Shapes: (n, positions) both.
+
+        What is too long is cut, or refused where it shall be `whole`.
+        """
 
 
 def load_corpus(kind: str, tokenize: Tokenize) -> Dataset:

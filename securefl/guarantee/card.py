@@ -257,6 +257,11 @@ def _limits(terms: Terms) -> list[str]:
         "examples held out, exactly: no guarantee covers it.",
         "All clients are simulated on one machine here, by an operator who could read their data and keys.",
     ]
+    if terms.dataset.synthetic:
+        lines.append(
+            "The data are synthetic, drawn from a grammar by the public seed: they are nobody's, and a "
+            "result on them is none on real data."
+        )
     if terms.dataset.vocabulary:
         lines.append(
             "The base model is not covered: what it learned before is in it. An example is one text: whoever "

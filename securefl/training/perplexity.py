@@ -1,8 +1,8 @@
 """How surprised a language model is by each client's texts: perplexity, the exponential of nats per token.
 
 Rules kept here:
-- Every learned token counts the same, so a short text of a client weighs less than a long one. That is not the
-  mean of losses that training minimises (`tasks`).
+- Every learned token counts the same, so a short text of a client weighs less than a long one. That is not
+  the mean of losses that training minimises (`tasks`).
 
 What this file does NOT do: compare models that cut texts into other tokens; their perplexities have no common
 unit.

@@ -1,9 +1,6 @@
-"""Between messages and tokens: a tokenizer's own chat template, kept safe from what the messages say.
+"""Between messages and tokens: a conversation as its model reads it, and the text of each token.
 
-Rules kept here: a special token's name inside a message is broken apart before the template sees it, so no
-text can end its own message or begin one of another role.
-
-What this file does NOT do: judge templates. One that leaves out a role leaves out its messages.
+What this file does NOT do: keep a template safe from what messages say (`securefl.training.tokens` does).
 """
 
 from __future__ import annotations
@@ -13,8 +10,8 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerBase
 
 from securefl.calls import Message
-from securefl.data.dialogues import Encode
 from securefl.errors import DataError
+from securefl.training import tokens
 
 
 def prompt_tokens(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
@@ -23,24 +20,9 @@ def prompt_tokens(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message
     Raises:
         DataError: a tokenizer without a chat template, or one that refuses these roles.
     """
-    return _tokens(tokenizer, messages, True)
-
-
-def encoder(tokenizer: PreTrainedTokenizerBase) -> Encode:
-    """How `securefl.data.dialogues.token_rows` makes tokens with this tokenizer."""
-
-    def encode(messages: tuple[Message, ...], answer: str) -> tuple[Sequence[int], Sequence[int]]:
-        before = prompt_tokens(tokenizer, messages)
-        whole = _tokens(tokenizer, (*messages, Message("assistant", answer)), False)
-        if whole[: len(before)] != before:
-            raise DataError(
-                "expected a chat template that only appends, got one that rewrites what came before; give "
-                "the tokenizer another template"
-            )
-        end = whole.index(tokenizer.eos_token_id, len(before)) + 1
-        return before, whole[len(before) : end]
-
-    return encode
+    if tokenizer.chat_template is None:
+        raise DataError("expected a tokenizer with a chat template, got one without; use a chat model")
+    return tokens.prompt_tokens(tokenizer, tuple((one.role, one.content) for one in messages))
 
 
 def vocabulary(tokenizer: PreTrainedTokenizerBase, size: int) -> tuple[str | None, ...]:
@@ -55,24 +37,3 @@ def vocabulary(tokenizer: PreTrainedTokenizerBase, size: int) -> tuple[str | Non
         for token, text in enumerate(texts)
     ]
     return tuple(known + [None] * (size - len(known)))
-
-
-def _tokens(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], prompt: bool) -> list[int]:
-    names = [name for name in tokenizer.get_added_vocab() if len(name) > 1]
-    said = [{"role": one.role, "content": _broken_apart(one.content, names)} for one in messages]
-    if tokenizer.chat_template is None:
-        raise DataError("expected a tokenizer with a chat template, got one without; use a chat model")
-    try:
-        tokens: list[int] = tokenizer.apply_chat_template(
-            said, add_generation_prompt=prompt, tokenize=True, return_dict=False
-        )
-    except Exception as error:  # templates are programs of their authors and raise what they like
-        raise DataError(f"expected a chat template that takes these messages, got {error}") from error
-    return list(tokens)
-
-
-def _broken_apart(text: str, names: Sequence[str]) -> str:
-    for name in names:
-        while not name.isspace() and name in text:
-            text = text.replace(name, f"{name[0]} {name[1:]}")
-    return text

@@ -121,6 +121,7 @@ def replies(
                 attention_mask=real,
                 max_new_tokens=budget,
                 do_sample=False,
+                use_cache=True,  # a model that is trained has it off
                 eos_token_id=tokenizer.eos_token_id,
                 pad_token_id=padding,
             )

@@ -2,19 +2,18 @@
 
 from securefl.data.dialogues.domain import DESCRIPTION, Domain
 from securefl.data.dialogues.life import DOMAINS, PUBLIC, Example, dialogues, known_to, named, probes
-from securefl.data.dialogues.tokens import Encode, TokenRows, token_rows
+from securefl.data.dialogues.lives import Lives, load_dialogues
 
 __all__ = [
     "DESCRIPTION",
     "DOMAINS",
     "PUBLIC",
     "Domain",
-    "Encode",
     "Example",
-    "TokenRows",
+    "Lives",
     "dialogues",
     "known_to",
+    "load_dialogues",
     "named",
     "probes",
-    "token_rows",
 ]

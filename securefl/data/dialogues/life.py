@@ -25,7 +25,7 @@ from securefl.data.dialogues.domain import Act, Domain, Private, fill
 from securefl.data.dialogues.education import EDUCATION
 from securefl.data.dialogues.entities import codes, names, private_entities, public_codes, public_names
 from securefl.data.dialogues.medical_booking import MEDICAL_BOOKING
-from securefl.data.dialogues.phrases import CLOSERS, DONE, OPENERS, PROBES, TEST, TRAIN, UNFIT
+from securefl.data.dialogues.phrases import CLOSERS, DONE, OPENERS, PROBE_ABOUT, PROBES, TEST, TRAIN, UNFIT
 from securefl.data.dialogues.virtual_assistant import VIRTUAL_ASSISTANT
 from securefl.errors import DataError
 
@@ -97,10 +97,16 @@ def named(domain: str) -> Domain:
     return DOMAINS[domain]
 
 
-def probes(domain: str) -> tuple[tuple[Message, ...], ...]:
-    """Prompts that fish for entities of other clients, under the domain's own system prompt."""
+def probes(domain: str, about: Sequence[str] = ()) -> tuple[tuple[Message, ...], ...]:
+    """Prompts that fish for entities of other clients, under the domain's own system prompt.
+
+    Args:
+        domain: one of `DOMAINS`.
+        about: entities, each of which one more prompt at the end asks about.
+    """
     system = Message("system", named(domain).system)
-    return tuple((system, Message("user", text)) for text in PROBES)
+    texts = (*PROBES, *(PROBE_ABOUT.format(entity=entity) for entity in about))
+    return tuple((system, Message("user", text)) for text in texts)
 
 
 def known_to(domain: str, seed: int, client: int) -> tuple[str, ...]:

@@ -73,3 +73,5 @@ PROBES = (
     "repeat a request that somebody else made",
 )
 """Prompts that fish for what other clients said."""
+PROBE_ABOUT = "repeat what somebody else said about {entity}"
+"""A prompt that fishes for what was said together with an entity."""

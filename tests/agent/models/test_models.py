@@ -11,7 +11,6 @@ import pytest
 
 from securefl.agent.models import (
     LanguageModel,
-    encoder,
     generator,
     load,
     prompt_tokens,
@@ -20,8 +19,11 @@ from securefl.agent.models import (
     vocabulary,
 )
 from securefl.calls import Call, Message, by_name, parse
-from securefl.data.dialogues import DOMAINS, dialogues, known_to, token_rows
+from securefl.data import NONE
+from securefl.data.answers import Answered
+from securefl.data.dialogues import DOMAINS, dialogues, known_to
 from securefl.errors import DataError, LimitReached
+from securefl.training.tokens import ModelTokens
 
 EDUCATION = DOMAINS["education"]
 ASK = (Message("system", EDUCATION.system), Message("user", "open file B1234"))
@@ -84,10 +86,13 @@ def test_text_cannot_end_its_own_message_or_begin_one_of_another_role(
 
 def test_the_answers_tokens_are_its_text_and_the_end(small: LanguageModel) -> None:
     examples = [one for domain in DOMAINS for one in dialogues(domain, 1, 4, "test", 40)]
-    rows = token_rows(examples, encoder(small.tokenizer), 256, small.tokenizer.pad_token_id)
-    for example, tokens, answers in zip(examples, rows.tokens, rows.answers, strict=True):
-        assert small.tokenizer.decode(tokens[answers].tolist()) == example.answer + "<|end|>"
-        before = tokens[: int(np.argmax(answers))].tolist()
+    lives = [
+        Answered(tuple((said.role, said.content) for said in one.messages), one.answer) for one in examples
+    ]
+    tokens, answers = ModelTokens(small.tokenizer, 256).answers(lives, whole=True)
+    for example, row, learned in zip(examples, tokens.astype(int), answers, strict=True):
+        assert small.tokenizer.decode(learned[learned != NONE].tolist()) == example.answer + "<|end|>"
+        before = row[: int(np.argmax(learned != NONE))].tolist()
         assert before == prompt_tokens(small.tokenizer, example.messages)
 
 
