@@ -93,7 +93,9 @@ def answered_tokens(tokenizer: PreTrainedTokenizerBase, one: Answered) -> tuple[
         DataError: a chat template that refuses these messages, or rewrites a prompt once it is answered.
     """
     if one.plain:
-        return _ids(tokenizer, "".join(content for _, content in one.prompt)), _ids(tokenizer, one.answer)
+        names = _names(tokenizer)
+        prompt = "".join(_broken_apart(content, names) for _, content in one.prompt)
+        return _ids(tokenizer, prompt), _ids(tokenizer, _broken_apart(one.answer, names))
     prompt = _written(tokenizer, one.prompt, answered=False)
     whole = _written(tokenizer, (*one.prompt, ("assistant", one.answer)), answered=True)
     if not whole.startswith(prompt):
@@ -129,7 +131,7 @@ def model_tokens(path: str, gguf_file: str | None, positions: int) -> ModelToken
 
 def _written(tokenizer: PreTrainedTokenizerBase, messages: Messages, answered: bool) -> str:
     """A conversation as the model is to read it, up to the answer or with it."""
-    names = [name for name in tokenizer.get_added_vocab() if len(name.strip()) > 1]
+    names = _names(tokenizer)
     said = [(_broken_apart(role, names), _broken_apart(content, names)) for role, content in messages]
     if tokenizer.chat_template is None:
         lines = [content for _, content in said]
@@ -144,6 +146,10 @@ def _written(tokenizer: PreTrainedTokenizerBase, messages: Messages, answered: b
     except Exception as cause:  # templates are programs of their authors and raise what they like
         raise DataError(f"expected a chat template that takes these messages, got {cause}") from cause
     return str(written)
+
+
+def _names(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    return [name for name in tokenizer.get_added_vocab() if len(name.strip()) > 1]
 
 
 def _broken_apart(text: str, names: Sequence[str]) -> str:
