@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=bench.ROOT / "runs" / "adapters", help="folder of the runs"
     )
+    parser.add_argument("--rounds", type=int, default=3, help="of each run (3)")
     options = parser.parse_args()
     limit_threads(1)
     start = configuration.load(CONFIG)
@@ -46,7 +47,12 @@ def main() -> None:
     ]
     for method in options.methods.split(","):
         config = configuration.load(
-            CONFIG, [f"model.lora.method={method}", f"training.learning_rate={RATES[method]}"]
+            CONFIG,
+            [
+                f"model.lora.method={method}",
+                f"training.learning_rate={RATES[method]}",
+                f"server.rounds={options.rounds}",
+            ],
         )
         folder = options.out / method
         resume(folder) if (folder / "config.yaml").exists() else run(config, folder)
