@@ -24,10 +24,12 @@ EACH = 24
 """Names, and codes, of one client in one domain."""
 _TEST = 8
 _PUBLIC = 20_000
+_WORDS = 4_000
 _DOMAINS = 4
 _TAG = 0xE471
 _SYLLABLES = tuple(f"{consonant}{vowel}" for consonant in "bdfgjklmnprstvwz" for vowel in "aeiou")
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+_SOUNDS = (tuple("aeiou"), tuple("bcdfghjklmnpqrstvwxyz"))
 _NAMES = len(_SYLLABLES) ** 3
 _CODES = len(_LETTERS) * 10**4
 
@@ -67,6 +69,18 @@ def public_names(seed: int) -> tuple[str, ...]:
 def public_codes(seed: int) -> tuple[str, ...]:
     """Codes that no client has."""
     return tuple(_code(int(at)) for at in _rest(seed, _CODES))
+
+
+@lru_cache(maxsize=4)
+def public_words(seed: int) -> tuple[str, ...]:
+    """Words that mean nothing, one or two at a time, to stand where any word may: to be copied as well."""
+    random = public_generator(seed, _TAG + 1)
+
+    def word() -> str:
+        begin, length = int(random.integers(2)), int(random.integers(4, 8))
+        return "".join(str(random.choice(_SOUNDS[(begin + at) % 2])) for at in range(length))
+
+    return tuple(" ".join(word() for _ in range(int(random.integers(1, 3)))) for _ in range(_WORDS))
 
 
 def private_entities(seed: int, client: int, domain: int) -> tuple[str, ...]:

@@ -23,7 +23,14 @@ from securefl.calls import Call, Message, Value
 from securefl.data.dialogues.customer_service import CUSTOMER_SERVICE
 from securefl.data.dialogues.domain import Act, Domain, Private, fill
 from securefl.data.dialogues.education import EDUCATION
-from securefl.data.dialogues.entities import codes, names, private_entities, public_codes, public_names
+from securefl.data.dialogues.entities import (
+    codes,
+    names,
+    private_entities,
+    public_codes,
+    public_names,
+    public_words,
+)
 from securefl.data.dialogues.medical_booking import MEDICAL_BOOKING
 from securefl.data.dialogues.phrases import CLOSERS, DONE, OPENERS, PROBE_ABOUT, PROBES, TEST, TRAIN, UNFIT
 from securefl.data.dialogues.virtual_assistant import VIRTUAL_ASSISTANT
@@ -41,6 +48,9 @@ _KINDS: tuple[Kind, ...] = ("call",) * 7 + ("unfit",) * 2 + ("result",)
 _TAG = 0xD1A6
 _SKEW = 0.7
 _HABITUAL_BODIES = 3
+_INVENTED = 0.5
+"""Of the open slots of the public part, and of what its requests that no tool fits are about: words that mean
+nothing, so that whoever learns from them learns to copy and not to remember."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +140,15 @@ def _life(domain: Domain, place: int, seed: int, client: int, part: Part) -> Ite
         filler = domain.slots[slot]
         if isinstance(filler, Private):
             return _pick(entities[filler.kind], random)
+        if part == "public" and isinstance(filler.train[0], str) and filler.test and random.random() < _INVENTED:
+            return _pick(public_words(seed), random)
         return _pick(filler.test if part == "test" and filler.test else filler.train, random)
 
     while True:
         for kind in random.permutation(np.array(_KINDS)):
             if kind == "unfit":
-                yield _unfit(domain, client, _dressed("", part, random))
+                invented = public_words(seed) if part == "public" and random.random() < _INVENTED else ()
+                yield _unfit(domain, client, _dressed("", part, random, invented))
                 continue
             act = domain.acts[int(random.choice(len(domain.acts), p=chances))]
             filled = {name: value(name) for name in act.tool.kinds}
@@ -161,9 +174,9 @@ def _bodies(act: Act, part: Part, habits: np.random.Generator) -> tuple[str, ...
             return act.test
 
 
-def _dressed(body: str, part: Part, random: np.random.Generator) -> str:
+def _dressed(body: str, part: Part, random: np.random.Generator, things: Sequence[str] = ()) -> str:
     unfit = TEST if part == "test" else TRAIN
-    inner = body or _pick(unfit.requests, random).format(thing=_pick(unfit.things, random))
+    inner = body or _pick(unfit.requests, random).format(thing=_pick(things or unfit.things, random))
     return f"{_pick(OPENERS, random)}{inner}{_pick(CLOSERS, random)}"
 
 
