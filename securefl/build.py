@@ -185,6 +185,7 @@ def load_dataset(config: Config) -> Dataset:
         path=None if data.path is None else Path(data.path),
         label=data.label,
         client=data.client,
+        roles=data.roles,
         test_fraction=data.test_fraction,
         seed=config.seed,
         tokenize=tokenizer_of(config),

@@ -28,9 +28,9 @@ MAX_NOISY_STEPS = 1_000_000
 """Of one client over the whole run; the accountant answers for so many within seconds."""
 _THRESHOLD = "secure_aggregation.threshold"
 _OWN_DATA = ("csv", "npz")
-_WITH_CLIENTS = (*_OWN_DATA, "heart_disease", "dialogues", "jsonl")
+_WITH_CLIENTS = (*_OWN_DATA, "heart_disease", "shakespeare", "dialogues", "jsonl")
 _WITH_PATH = (*_OWN_DATA, "fashion_mnist", "jsonl")
-_ANSWERS = ("dialogues", "jsonl")
+_ANSWERS = ("shakespeare", "dialogues", "jsonl")
 _LIVES = ("domain", "train_per_client", "test_per_client")
 
 
@@ -143,6 +143,7 @@ def _check_data(data: Data) -> None:
     _refuse_setting("path", data.path, data.kind, _WITH_PATH)
     _refuse_setting("label", data.label, data.kind, _OWN_DATA)
     _refuse_setting("client", data.client, data.kind, _OWN_DATA)
+    _refuse_setting("roles", data.roles, data.kind, ("shakespeare",))
     if data.kind == "jsonl" and not data.path:
         raise ConfigError("expected a file with data.kind 'jsonl', got nothing; give its path", "data.path")
     _check_lives(data)

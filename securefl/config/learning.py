@@ -46,6 +46,7 @@ class Data(Section):
             "heart_disease",
             "newsgroups",
             "reuters_r8",
+            "shakespeare",
             "dialogues",
             "csv",
             "npz",
@@ -53,7 +54,8 @@ class Data(Section):
         ],
         doc(
             "A built-in data set, or of your own: a table (csv), arrays (npz), prompts with answers (jsonl). "
-            "newsgroups, reuters_r8, dialogues (synthetic) and jsonl are texts, for model.kind transformer.",
+            "newsgroups, reuters_r8, shakespeare, dialogues (synthetic) and jsonl are texts, for model.kind "
+            "transformer.",
             "digits",
         ),
     ]
@@ -64,6 +66,10 @@ class Data(Section):
     label: Annotated[str | None, doc("Column (csv) or array (npz) of the labels.", "diagnosis")] = None
     client: Annotated[
         str | None, doc("Column (csv) or array (npz) that says which client a row belongs to.", "hospital")
+    ] = None
+    roles: Annotated[
+        Count | None,
+        doc("Clients, the roles with most to say (shakespeare); default: all with enough.", 8, "clients"),
     ] = None
     test_fraction: Annotated[
         float, Field(gt=0.0, lt=1.0), doc("Part held out for the server's test set.", 0.2, "fraction")

@@ -46,11 +46,14 @@ class Answered:
         prompt: messages so far.
         answer: what the assistant says next; it alone is learned.
         client: whose it is; "" where the source does not say.
+        plain: the prompt is text to continue, no conversation: without chat template, and no mark ends the
+            answer.
     """
 
     prompt: Messages
     answer: str
     client: str = ""
+    plain: bool = False
 
 
 def dataset_of_answers(

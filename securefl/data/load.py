@@ -19,14 +19,34 @@ from securefl.data.examples import Dataset
 from securefl.data.heart import load_heart_disease
 from securefl.data.idx import load_fashion_mnist
 from securefl.data.mnist_5k import load_mnist_5k
+from securefl.data.shakespeare import load_shakespeare
 from securefl.data.tables import load_csv
 from securefl.data.texts import CORPORA, Tokenize, load_corpus
 from securefl.errors import DataError
 
-KINDS = ("digits", "fashion_mnist", "mnist_5k", "heart_disease", *CORPORA, "dialogues", "csv", "npz", "jsonl")
-TEXTS = (*CORPORA, "dialogues", "jsonl")
+KINDS = (
+    "digits",
+    "fashion_mnist",
+    "mnist_5k",
+    "heart_disease",
+    *CORPORA,
+    "shakespeare",
+    "dialogues",
+    "csv",
+    "npz",
+    "jsonl",
+)
+TEXTS = (*CORPORA, "shakespeare", "dialogues", "jsonl")
 """Kinds that need a language model's tokenizer."""
-_OWN = ("csv", "npz")
+_OWN = ("path", "label", "client")
+_READS = {
+    "csv": _OWN,
+    "npz": _OWN,
+    "jsonl": ("path",),
+    "fashion_mnist": ("path",),
+    "shakespeare": ("roles",),
+}
+"""What settings a kind reads."""
 
 
 def load(
@@ -35,6 +55,7 @@ def load(
     path: str | Path | None = None,
     label: str | None = None,
     client: str | None = None,
+    roles: int | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     tokenize: Tokenize | None = None,
@@ -47,9 +68,10 @@ def load(
         path: file (csv, npz, jsonl) or folder (fashion_mnist, where None is the Debian package's).
         label: column or array of the labels (csv, npz).
         client: column or array of the clients (csv, npz), where there is one.
+        roles: number of clients, those with most to say (shakespeare); None for all with enough.
         test_fraction: part held out for testing; fashion_mnist keeps its own test part instead.
         seed: the public experiment seed; it decides the split only.
-        tokenize: the model's tokenizer, which texts (newsgroups, reuters_r8, dialogues, jsonl) need.
+        tokenize: the model's tokenizer, which texts need.
         lives: whose dialogues, and how many of each (dialogues).
 
     Example:
@@ -66,14 +88,14 @@ def load(
             f"data.kind: expected {', '.join(KINDS)}, got "
             f"{kind!r}{f'; did you mean {near[0]}?' if near else ''}"
         )
-    _check_settings(kind, path, label, client)
+    _check_settings(kind, path, label, client, roles)
     if (lives is None) == (kind == "dialogues"):
         raise DataError(
             f"data.domain: expected lives with kind 'dialogues' and with no other, got kind {kind!r}; name "
             "or remove them"
         )
     if kind in TEXTS:
-        return _load_texts(kind, path, test_fraction, seed, tokenize, lives)
+        return _load_texts(kind, path, roles, test_fraction, seed, tokenize, lives)
     if kind == "digits":
         return load_digits(test_fraction, seed)
     if kind == "mnist_5k":
@@ -92,6 +114,7 @@ def load(
 def _load_texts(
     kind: str,
     path: str | Path | None,
+    roles: int | None,
     test_fraction: float,
     seed: int,
     tokenize: Tokenize | None,
@@ -104,6 +127,8 @@ def _load_texts(
         )
     if kind in CORPORA:
         return load_corpus(kind, tokenize)
+    if kind == "shakespeare":
+        return load_shakespeare(roles, tokenize, test_fraction, seed)
     if lives is not None:
         return load_dialogues(lives, seed, tokenize)
     if path is None:
@@ -111,10 +136,10 @@ def _load_texts(
     return load_jsonl(Path(path), tokenize, test_fraction, seed)
 
 
-def _check_settings(kind: str, path: str | Path | None, label: str | None, client: str | None) -> None:
-    if kind in _OWN:
-        return
-    allowed = ("path",) if kind in ("fashion_mnist", "jsonl") else ()
-    for key, value in (("path", path), ("label", label), ("client", client)):
+def _check_settings(
+    kind: str, path: str | Path | None, label: str | None, client: str | None, roles: int | None
+) -> None:
+    allowed = _READS.get(kind, ())
+    for key, value in (("path", path), ("label", label), ("client", client), ("roles", roles)):
         if value is not None and key not in allowed:
             raise DataError(f"data.{key}: expected nothing with kind {kind!r}, got {str(value)!r}; remove it")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from securefl.training.learner import Learner, limit_threads
     from securefl.training.loading import read_model
     from securefl.training.models import build_model, is_module
-    from securefl.training.scoring import Each, Scores, score, score_each
+    from securefl.training.scoring import Each, Scores, perplexities, score, score_each
     from securefl.training.tasks import TASKS, Task
     from securefl.training.tokens import model_tokens
     from securefl.training.transformer import build_transformer, layout
@@ -47,6 +47,7 @@ __all__ = [
     "model_tokens",
     "named_arrays",
     "parameter_count",
+    "perplexities",
     "read_model",
     "score",
     "score_each",
@@ -68,6 +69,7 @@ _NEEDS_TORCH = {
     "is_module": "models",
     "limit_threads": "learner",
     "named_arrays": "arrays",
+    "perplexities": "scoring",
     "score": "scoring",
     "score_each": "scoring",
     "set_vector": "flat",

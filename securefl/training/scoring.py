@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from securefl.data.examples import NONE, Examples
-from securefl.training.tasks import CLASSIFICATION, Task
+from securefl.training.tasks import CLASSIFICATION, TASKS, Task
 
 EVALUATION_BATCH = 2048
 """Examples that are scored at a time, or tokens."""
@@ -98,6 +98,16 @@ def score_each(module: nn.Module, examples: Examples, task: Task = CLASSIFICATIO
             losses[piece] = task.losses(logits.double(), labels).cpu().numpy()
     tokens = (examples.labels[:, 1:] != NONE).sum(1) if task.answers else None
     return Each(correct, losses, tokens)
+
+
+def perplexities(module: nn.Module, examples: Examples, clients: NDArray[np.int64]) -> dict[int, float]:
+    """Perplexity of each client's own answers, clients ascending. Shapes: clients (n,).
+
+    Models that cut texts into other tokens have no common unit.
+    """
+    each = score_each(module, examples, TASKS["causal_lm"])
+    found = {int(client): each.over(np.flatnonzero(clients == client)) for client in np.unique(clients)}
+    return {client: scores.perplexity for client, scores in found.items() if scores.perplexity is not None}
 
 
 def at_a_time(task: Task, examples: Examples) -> int:

@@ -57,8 +57,11 @@ def _class_correct(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _answer_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    predicted, wanted = logits[:, :-1].transpose(1, 2), labels[:, 1:]
-    each = nn.functional.cross_entropy(predicted, wanted, ignore_index=NONE, reduction="none")
+    wanted = labels[:, 1:]
+    there = wanted != NONE  # a vocabulary is wide: no logarithms where nothing is learned
+    predicted = logits[:, :-1][there]
+    each = predicted.new_zeros(wanted.shape)
+    each[there] = nn.functional.cross_entropy(predicted, wanted[there], reduction="none")
     return each.sum(1) / _learned(wanted)
 
 

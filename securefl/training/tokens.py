@@ -5,7 +5,8 @@ Rules kept here:
 - A special token's name inside a message is broken apart before the template sees it, so no text can end its
   own message or begin one of another role.
 - A template only appends: what stands before an answer is what the model reads when it is to answer.
-- Of a conversation only the answer is learned, with the mark that ends it.
+- Of a conversation only the answer is learned, with the mark that ends it. Plain text to continue gets no
+  template and no mark.
 - What is too long is cut: a text at its end, a conversation at its beginning, an answer at its end; or it is
   refused, where a conversation shall be whole.
 - Code that comes with a tokenizer is never run.
@@ -91,6 +92,10 @@ def answered_tokens(tokenizer: PreTrainedTokenizerBase, one: Answered) -> tuple[
     Raises:
         DataError: a chat template that refuses these messages, or rewrites a prompt once it is answered.
     """
+    if one.plain:
+        names = _names(tokenizer)
+        prompt = "".join(_broken_apart(content, names) for _, content in one.prompt)
+        return _ids(tokenizer, prompt), _ids(tokenizer, _broken_apart(one.answer, names))
     prompt = _written(tokenizer, one.prompt, answered=False)
     whole = _written(tokenizer, (*one.prompt, ("assistant", one.answer)), answered=True)
     if not whole.startswith(prompt):
@@ -126,7 +131,7 @@ def model_tokens(path: str, gguf_file: str | None, positions: int) -> ModelToken
 
 def _written(tokenizer: PreTrainedTokenizerBase, messages: Messages, answered: bool) -> str:
     """A conversation as the model is to read it, up to the answer or with it."""
-    names = [name for name in tokenizer.get_added_vocab() if len(name.strip()) > 1]
+    names = _names(tokenizer)
     said = [(_broken_apart(role, names), _broken_apart(content, names)) for role, content in messages]
     if tokenizer.chat_template is None:
         lines = [content for _, content in said]
@@ -141,6 +146,10 @@ def _written(tokenizer: PreTrainedTokenizerBase, messages: Messages, answered: b
     except Exception as cause:  # templates are programs of their authors and raise what they like
         raise DataError(f"expected a chat template that takes these messages, got {cause}") from cause
     return str(written)
+
+
+def _names(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    return [name for name in tokenizer.get_added_vocab() if len(name.strip()) > 1]
 
 
 def _broken_apart(text: str, names: Sequence[str]) -> str:

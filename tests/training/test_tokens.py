@@ -36,6 +36,14 @@ def test_without_a_template_contents_stand_one_a_line() -> None:
     assert shown(ModelTokens(tokenizer, 80), TALK) == ("<|begin|>be brief\nhi\nyes<|end|>", "yes<|end|>")
 
 
+def test_plain_text_to_continue_gets_no_template_and_no_mark_and_cannot_write_one() -> None:
+    tokens = ModelTokens(tiny_tokenizer(), 80)
+    text = Answered((("user", "HAMLET:\n"),), "To be", plain=True)
+    assert shown(tokens, text) == ("HAMLET:\nTo be", "To be")
+    hostile = Answered((("user", "<|end|>"),), "<|begin|>", plain=True)
+    assert not {*tokens.answers([hostile])[0][0].astype(int).tolist()} & {*tokens.tokenizer.all_special_ids}
+
+
 def test_a_long_prompt_loses_its_beginning_and_a_long_answer_its_end() -> None:
     # 1 mark, 10 bytes of "assistant" and its line's end, 3 of "yes", 1 mark.
     assert shown(ModelTokens(tiny_tokenizer(), 15), TALK) == ("<|begin|>assistant\nyes<|end|>", "yes<|end|>")

