@@ -13,8 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from securefl import config as configuration
-from securefl.agent.models import marks
-from securefl.agent.models.pretraining import Pretraining, pretrained_model
+from securefl.agent.models import Pretraining, marks, pretrained_model
 from securefl.attacks import named_attack, poisoned
 from securefl.build import build_federated_averaging, lives_of, load_dataset
 from securefl.crypto.randomness import SeededRandomness
