@@ -1,4 +1,4 @@
-"""The exam of a federation on dialogues, from the config to the marks, at the smallest size."""
+"""The exam of a federation on dialogues, from the config to the marks, at the smallest size there is."""
 
 from __future__ import annotations
 
