@@ -175,18 +175,6 @@ def model_spec(config: Config, task: Task) -> ModelSpec | TransformerSpec:
     return ModelSpec(model.kind, tuple(model.hidden), tuple(model.channels))
 
 
-def base_hash(config: Config) -> str | None:
-    """What names the language model that a run builds on, SHA-256 in hex.
-
-    None for other models, and where this machine has no weights of it.
-    """
-    if config.model.kind != "transformer":
-        return None
-    from securefl.training import fingerprint_of
-
-    return fingerprint_of(place_of(str(config.model.path)), config.model.gguf_file)
-
-
 def _apart(config: Config, dataset: Dataset, given: Parts) -> tuple[Parts, Parts]:
     """What each client trains on, and what it keeps to compare its personal model with the shared one."""
     personal = config.personalisation

@@ -40,7 +40,7 @@ def test_memory_does_not_grow_with_the_clients_and_is_within_a_third_of_one_plai
     load_benchmark("adapter_steps")
     load_benchmark("privacy_steps")
     load_benchmark("privacy")
-    adapters = load_benchmark("adapters")
-    found = adapters.remembered((5, 40))
+    cost = load_benchmark("adapter_cost")
+    found = cost.remembered((5, 40))
     assert [check.name for check in found.checks if not check.holds] == []
     assert len(found.checks) == 3
