@@ -1,4 +1,4 @@
-"""A LoRA step on real models, and the memory of whole processes, for `make bench-adapters`.
+"""A LoRA step on real models, and the memory of whole processes, for `make bench-adapter-cost`.
 
     python benchmarks/adapter_steps.py alone          the peak of one plain LoRA process (transformers, peft)
     python benchmarks/adapter_steps.py federated 20   the peak of a masked federation of 20 simulated clients

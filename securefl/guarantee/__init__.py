@@ -1,9 +1,10 @@
 """What a configuration promises, and what it does not, computed by the functions that the run uses."""
 
 from securefl.guarantee.abandonment import abandon_probability
+from securefl.guarantee.base_model import base_hash
 from securefl.guarantee.card import Card, card
 from securefl.guarantee.statement import privacy_statement
-from securefl.guarantee.terms import Budget, Terms, base_hash, check_ledger, settle, with_rule
+from securefl.guarantee.terms import Budget, Terms, check_ledger, settle, with_rule
 from securefl.guarantee.wire import model_spec, traffic, traffic_sentence, wire
 
 __all__ = [

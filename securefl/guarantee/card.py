@@ -15,10 +15,11 @@ from math import ceil, log2
 
 from securefl.config import Config
 from securefl.guarantee.abandonment import abandon_probability
+from securefl.guarantee.base_model import base_hash
 from securefl.guarantee.client_level import adaptive_clip, adaptive_limits, client_level, is_rotated
 from securefl.guarantee.rules import at_the_limit, bears, steps_text
 from securefl.guarantee.statement import neighbouring_relation
-from securefl.guarantee.terms import Budget, Terms, base_hash
+from securefl.guarantee.terms import Budget, Terms
 from securefl.guarantee.wire import traffic_sentence
 from securefl.privacy.events import DistributedDiscreteGaussian, SampledGaussian
 from securefl.secagg import Shape, split_probability

@@ -26,7 +26,6 @@ from securefl.privacy.accountant import epsilon, noise_multiplier_for
 from securefl.privacy.events import DistributedDiscreteGaussian, Event, SampledGaussian
 from securefl.privacy.ledger import Ledger
 from securefl.robust import OwnRule, rows_needed
-from securefl.training.lora import place_of
 from securefl.training.turns import Turns
 
 
@@ -158,18 +157,6 @@ def with_rule(terms: Terms, rule: OwnRule) -> Terms:
             "robust.max_malicious",
         )
     return replace(terms, own_rule=rule)
-
-
-def base_hash(config: Config) -> str | None:
-    """What names the language model that a run builds on, SHA-256 in hex.
-
-    None for other models, and where this machine has no weights of it.
-    """
-    if config.model.kind != "transformer":
-        return None
-    from securefl.training import fingerprint_of
-
-    return fingerprint_of(place_of(str(config.model.path)), config.model.gguf_file)
 
 
 def _apart(config: Config, dataset: Dataset, given: Parts) -> tuple[Parts, Parts]:

@@ -1,7 +1,7 @@
 """What do adapters cost: a private LoRA step beside a plain one, and memory whatever the number of clients?
 
-    make bench-adapters                everything (some minutes)
-    make bench-adapters ARGS=--quick   MiniLM alone, one turn each: to see that it runs
+    make bench-adapter-cost                everything (some minutes)
+    make bench-adapter-cost ARGS=--quick   MiniLM alone, one turn each: to see that it runs
 
 The ways take turns in one process with one thread, and a ratio is of the best CPU times; memory is the peak
 of a process of its own. See adapter_steps.py.
@@ -23,9 +23,9 @@ _MISSING = "{} was not run: its package comes with `make data`, peft and transfo
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs all parts, prints the tables, writes benchmarks/results/adapters.json."""
+    """Runs all parts, prints the tables, writes benchmarks/results/adapter_cost.json."""
     quick = "--quick" in arguments
-    bench.finish_parts("adapters", [timed(quick), remembered(CLIENTS[:1] if quick else CLIENTS)])
+    bench.finish_parts("adapter_cost", [timed(quick), remembered(CLIENTS[:1] if quick else CLIENTS)])
 
 
 def timed(quick: bool) -> bench.Findings:
