@@ -165,6 +165,7 @@ TOO_LARGE = (
 SEVERAL_KEYS = (
     broken("data.path=digits.csv", path="data.path", says=("digits.csv'", "remove it", "jsonl read")),
     broken("data.label=y", path="data.label", says=("expected nothing with data.kind 'digits', got 'y'",)),
+    broken("data.roles=8", path="data.roles", says=("only shakespeare read it",)),
     broken(
         "data.kind=csv", path="data.path", says=("with data.kind 'csv', got nothing", "path of your data")
     ),

@@ -1,7 +1,7 @@
 """What each way to average adapters sends, and what it learns in the same few steps: SmolLM2 on Shakespeare.
 
-    python benchmarks/lora_methods.py                        every method that runs here
-    python benchmarks/lora_methods.py --methods ffa,fed_sb
+    python benchmarks/adapter_methods.py                        every method that runs here
+    python benchmarks/adapter_methods.py --methods ffa,fed_sb
 
 The config is examples/configs/shakespeare.yaml; only the method and its learning rate differ (`RATES`).
 Numbers that travel are counted from the model's layout. The whole model is counted and not trained; what was
@@ -29,13 +29,13 @@ FLOAT_BYTES = 4
 
 
 def main() -> None:
-    """Runs the methods, prints the table, writes benchmarks/results/adapters.json."""
+    """Runs the methods, prints the table, writes benchmarks/results/adapter_methods.json."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--methods", default=",".join(RATES), help="of the methods that are run")
     parser.add_argument(
-        "--out", type=Path, default=bench.ROOT / "runs" / "lora_methods", help="folder of the runs"
+        "--out", type=Path, default=bench.ROOT / "runs" / "adapter_methods", help="folder of the runs"
     )
     parser.add_argument("--rounds", type=int, default=3, help="of each run (3)")
     options = parser.parse_args()
@@ -57,7 +57,7 @@ def main() -> None:
         folder = options.out / method
         resume(folder) if (folder / "config.yaml").exists() else run(config, folder)
         figures.append(row(method, config, perplexity(config, folder)))
-    bench.finish("lora_methods", [], figures)
+    bench.finish("adapter_methods", [], figures)
 
 
 def row(name: str, config: Config, perplexity: float | str) -> dict[str, str | int | float]:
