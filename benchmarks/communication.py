@@ -95,7 +95,7 @@ def main() -> None:
         ]
         plot(points)
     notes = [
-        f"Accuracies are means over {options.repeats} runs; noise is never seeded, so they move.",
+        f"Accuracies are means over {options.repeats} runs, which noise moves: it is never seeded.",
         "The protocol adds about 1.4 kB up per client and round, as `securefl budget` prints.",
     ]
     bench.finish("communication", checks, [point.row() for point in points], notes)
