@@ -118,9 +118,9 @@ def test_dialogues_of_a_row_see_its_prompt_and_themselves_only() -> None:
 
 @pytest.mark.slow
 def test_the_small_size_calls_what_random_weights_cannot(tmp_path: Path) -> None:
-    """Requests of clients that it never saw, with their names and codes: 0.30 measured on test parts."""
+    """Requests of clients that it never saw, with their names and codes: 0.51 and 1.0 measured."""
     base = load(pretrained_model(tmp_path, SMALL))
     exam = [one for client in range(6) for one in dialogues("medical_booking", 0, client, "train", 20)]
     said = replies(base, [one.messages for one in exam], budget=48)
-    assert whole_call_match(exam, said) > 0.1
+    assert whole_call_match(exam, said) > 0.25
     assert no_call_accuracy(exam, said) > 0.5
