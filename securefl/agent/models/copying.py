@@ -22,11 +22,9 @@ _SPREAD = 0.5
 """Standard deviation of the embeddings: so large that one step does not turn a token into another."""
 _QUIET = 0.2
 """How loud a layer speaks at first, beside the embeddings."""
-_BIAS = 8.0
+_BIAS = 3.0
 """One coordinate of every embedding, in units of the others': what a head that looks at places only reads."""
-_TURNING = 4
-"""Coordinates that turn fast enough to tell neighbours apart; the others add what all places share."""
-_SHARP_PLACE, _SHARP_TOKEN = 6.0, 10.0
+_SHARP_PLACE, _SHARP_TOKEN = 6.0, 4.0
 
 
 def copying_llama(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
@@ -59,14 +57,12 @@ def _look_at_the_token_before(model: LlamaForCausalLM) -> tuple[Tensor, Tensor]:
     angles = theta ** (-torch.arange(head // 2) * 2.0 / head)
     attention = model.model.layers[0].self_attn
     # Turned by one place, the key meets the query: their product is largest at a distance of one.
-    constant = _BIAS / (1 + _BIAS**2 / width) ** 0.5
-    size = (_SHARP_PLACE * head**0.5 / 0.6) ** 0.5 / constant
+    size = (_SHARP_PLACE * head**0.5 / 0.6) ** 0.5 / _BIAS
     for projection in (attention.q_proj, attention.k_proj):
         projection.weight[:head] = 0.0
-    for at, angle in enumerate(angles[:_TURNING]):
-        attention.q_proj.weight[at, 0] = size
-        attention.k_proj.weight[at, 0] = size * torch.cos(angle)
-        attention.k_proj.weight[head // 2 + at, 0] = size * torch.sin(angle)
+    attention.q_proj.weight[: head // 2, 0] = size
+    attention.k_proj.weight[: head // 2, 0] = size * torch.cos(angles)
+    attention.k_proj.weight[head // 2 : head, 0] = size * torch.sin(angles)
     read, written = _directions(width, head), _directions(width, head)
     attention.v_proj.weight[:head] = read.T
     attention.o_proj.weight[:, :head] = _SPREAD * written

@@ -116,26 +116,11 @@ def test_dialogues_of_a_row_see_its_prompt_and_themselves_only() -> None:
     assert len(ends) >= 4
 
 
-def test_the_first_weights_look_back_by_one_and_where_the_token_stood() -> None:
-    """A list of tokens, said twice. Weights and tokens are from public seeds, so every run is the same."""
-    tokenizer = small_tokenizer()
-    model = copying_llama(small_config(64, 2, 640, heads=4, head_width=32), 0).eval()
-    model.set_attn_implementation("eager")
-    said = torch.randperm(len(tokenizer) - 300, generator=torch.Generator().manual_seed(1))[:24] + 300
-    with torch.inference_mode():
-        first, second = model(torch.cat([said, said])[None], output_attentions=True).attentions
-    before = [float(first[0, 0, at, at - 1]) for at in range(1, 48)]
-    after_its_like = [float(second[0, 0, at, at - 23]) for at in range(24, 47)]
-    assert min(before) > 0.5
-    even = 1 / 36  # it sees 25 to 47 tokens
-    assert sum(after_its_like) / 23 > 3 * even
-
-
 @pytest.mark.slow
 def test_the_small_size_calls_what_random_weights_cannot(tmp_path: Path) -> None:
-    """Requests of clients that it never saw, with their names and codes: 0.30 measured on test parts."""
+    """Requests of clients that it never saw, with their names and codes: 0.51 and 1.0 measured."""
     base = load(pretrained_model(tmp_path, SMALL))
     exam = [one for client in range(6) for one in dialogues("medical_booking", 0, client, "train", 20)]
     said = replies(base, [one.messages for one in exam], budget=48)
-    assert whole_call_match(exam, said) > 0.1
+    assert whole_call_match(exam, said) > 0.25
     assert no_call_accuracy(exam, said) > 0.5
