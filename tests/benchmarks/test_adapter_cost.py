@@ -34,13 +34,13 @@ def test_every_way_takes_a_step_of_one_base(steps):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_memory_does_not_grow_with_the_clients_and_is_within_a_third_of_one_plain_process(load_benchmark):
-    # Measured 1.11 for 5 and 1.15 for 60; a copy of the base for each of 40 would make it above 5.
+    # Measured 1.11 for 5, 1.12 for 20, 1.15 for 60; with a base for each of 20 it would be above 2.5.
     load_benchmark("adapter_steps")
     load_benchmark("privacy_steps")
     load_benchmark("privacy")
     cost = load_benchmark("adapter_cost")
-    found = cost.remembered((5, 40))
+    found = cost.remembered((5, 20))
     assert [check.name for check in found.checks if not check.holds] == []
     assert len(found.checks) == 3
