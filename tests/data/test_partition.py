@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securefl.data import Dataset, Examples, load, partition
-from securefl.data.partition import label_skew
+from securefl.data.partition import as_one_client, label_skew
 from securefl.errors import DataError
 
 
@@ -99,3 +99,13 @@ def test_a_column_partition_with_another_number_of_clients_or_an_empty_one_is_re
 def test_quickstart_gives_twelve_clients_of_equal_size() -> None:
     parts = partition(load("digits", seed=7), "dirichlet", 12, seed=7, alpha=1.0)
     assert {len(part) for part in parts} == {119, 120}
+
+
+def test_a_data_set_as_one_client_has_the_rows_asked_for_and_all_of_the_test_part() -> None:
+    labels = np.arange(8) % 2
+    part = (np.arange(8.0).reshape(8, 1), labels)
+    data = Dataset.of_arrays("eight", part, part, 2, "0" * 64)
+    alone = as_one_client(data, np.array([5, 2]))
+    assert alone.train.features[:, 0].tolist() == [5.0, 2.0]
+    assert len(alone.test) == 8
+    assert [share.tolist() for share in partition(alone, "column", 1, 0)] == [[0, 1]]
