@@ -1,4 +1,4 @@
-"""The exam of a federation on dialogues, from config to marks, at the smallest size that has it all."""
+"""The exam of a federation on dialogues, from the config to the marks, at the smallest size there is."""
 
 from __future__ import annotations
 

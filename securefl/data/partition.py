@@ -15,6 +15,7 @@ Federated Visual Classification", section 3.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,16 @@ def partition(dataset: Dataset, kind: str, clients: int, seed: int, alpha: float
             "'dirichlet'"
         )
     return label_skew(dataset.train.labels, clients, alpha, random)
+
+
+def as_one_client(dataset: Dataset, rows: NDArray[np.int64]) -> Dataset:
+    """The data set of a single client that has these training rows: one alone, or all in one place.
+
+    Training examples are those of `rows` in that order; the test part stays whole.
+    """
+    train, nobody = dataset.train.take(rows), np.zeros(len(dataset.test), dtype=np.int64)
+    own = np.zeros(len(train), dtype=np.int64)
+    return replace(dataset, train=train, train_clients=own, test_clients=nobody, client_names=("one",))
 
 
 def label_skew(labels: NDArray[np.int64], clients: int, alpha: float, random: np.random.Generator) -> Parts:

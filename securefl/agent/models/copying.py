@@ -1,15 +1,15 @@
 """First weights of a small Llama from which copying is learned in seconds.
 
-Copying what stands earlier in the text takes two heads in a row: one looks at the token before, the other one
-looks for the place whose token before is the present one, and says what stands there. Training finds them late
-and all at once; here both are there from the start, roughly, and training sharpens them.
+Copying what stands earlier in the text takes two heads in a row: one looks at the token before, the other
+looks for the place whose token before is the present one, and says what stands there. Training finds them
+late; here both are there from the start, roughly, and training sharpens them.
 
 Rules kept here: every number is drawn from the public seed; no text is looked at.
 
 What this file does NOT do: train.
 
-Reference: Olsson et al. 2022, "In-context Learning and Induction Heads", section "Key concepts"; Su et al. 2021,
-"RoFormer", section 3.2 (turning queries and keys by their places).
+Reference: Olsson et al. 2022, "In-context Learning and Induction Heads", section "Key concepts"; Su et al.
+2021, "RoFormer", section 3.2 (turning queries and keys by their places).
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 _SPREAD = 0.5
-"""Standard deviation of the embeddings: so large that a step of training does not turn a token into another."""
+"""Standard deviation of the embeddings: so large that one step does not turn a token into another."""
 _QUIET = 0.2
 """How loud a layer speaks at first, beside the embeddings."""
-_BIAS = 3.0
+_BIAS = 8.0
 """One coordinate of every embedding, in units of the others': what a head that looks at places only reads."""
-_SHARP_PLACE, _SHARP_TOKEN = 6.0, 4.0
+_TURNING = 4
+"""Coordinates that turn fast enough to tell neighbours apart; the others add what all places share."""
+_SHARP_PLACE, _SHARP_TOKEN = 6.0, 10.0
 
 
 def copying_llama(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
-    """A Llama of at least two layers; equal weights for equal arguments, torch's global generator as it was."""
+    """A Llama of at least two layers; equal weights for equal arguments, torch's own generator as it was."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
@@ -57,12 +59,14 @@ def _look_at_the_token_before(model: LlamaForCausalLM) -> tuple[Tensor, Tensor]:
     angles = theta ** (-torch.arange(head // 2) * 2.0 / head)
     attention = model.model.layers[0].self_attn
     # Turned by one place, the key meets the query: their product is largest at a distance of one.
-    size = (_SHARP_PLACE * head**0.5 / 0.6) ** 0.5 / _BIAS
+    constant = _BIAS / (1 + _BIAS**2 / width) ** 0.5
+    size = (_SHARP_PLACE * head**0.5 / 0.6) ** 0.5 / constant
     for projection in (attention.q_proj, attention.k_proj):
         projection.weight[:head] = 0.0
-    attention.q_proj.weight[: head // 2, 0] = size
-    attention.k_proj.weight[: head // 2, 0] = size * torch.cos(angles)
-    attention.k_proj.weight[head // 2 : head, 0] = size * torch.sin(angles)
+    for at, angle in enumerate(angles[:_TURNING]):
+        attention.q_proj.weight[at, 0] = size
+        attention.k_proj.weight[at, 0] = size * torch.cos(angle)
+        attention.k_proj.weight[head // 2 + at, 0] = size * torch.sin(angle)
     read, written = _directions(width, head), _directions(width, head)
     attention.v_proj.weight[:head] = read.T
     attention.o_proj.weight[:, :head] = _SPREAD * written

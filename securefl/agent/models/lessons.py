@@ -104,7 +104,9 @@ class Lessons:
         length = max(len(prompt) + sum(len(a) + len(b) for a, b in turns) for prompt, turns in rows)
         padding = int(self._tokenizer.pad_token_id or 0)
         columns = [_row(prompt, turns, length, padding) for prompt, turns in rows]
-        tokens, places, owners, weights = (torch.tensor(np.array(each)) for each in zip(*columns, strict=True))
+        tokens, places, owners, weights = (
+            torch.tensor(np.array(each)) for each in zip(*columns, strict=True)
+        )
         same = (owners[:, :, None] == owners[:, None, :]) | (owners == _PROMPT)[:, None, :]
         sees = same & torch.ones(length, length, dtype=torch.bool).tril()
         return Batch(tokens, places, sees[:, None], weights.float())

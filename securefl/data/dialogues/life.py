@@ -140,7 +140,12 @@ def _life(domain: Domain, place: int, seed: int, client: int, part: Part) -> Ite
         filler = domain.slots[slot]
         if isinstance(filler, Private):
             return _pick(entities[filler.kind], random)
-        if part == "public" and isinstance(filler.train[0], str) and filler.test and random.random() < _INVENTED:
+        if (
+            part == "public"
+            and isinstance(filler.train[0], str)
+            and filler.test
+            and random.random() < _INVENTED
+        ):
             return _pick(public_words(seed), random)
         return _pick(filler.test if part == "test" and filler.test else filler.train, random)
 
