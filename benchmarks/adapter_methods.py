@@ -24,7 +24,7 @@ from securefl.run import load, resume, run
 from securefl.training import layout, limit_threads, perplexities
 
 CONFIG = bench.ROOT / "examples" / "configs" / "shakespeare.yaml"
-RATES = {"fedit": 2.0, "rolora": 2.0, "ffa": 2.0, "fed_sb": 32.0}
+RATES = {"fedit": 2.0, "rolora": 2.0, "ffa": 2.0, "fed_sb": 4.0}
 FLOAT_BYTES = 4
 
 
