@@ -239,7 +239,7 @@ def _cost_lines(terms: Terms) -> list[str]:
 def _travelling(terms: Terms) -> str:
     whole = f"{terms.dim:,} parameters"
     if terms.turns is not None and terms.turns.at_home.size:
-        whole += f", of which {terms.turns.length:,} train together and the others stay at home,"
+        whole += f", of which {terms.turns.length:,} travel and the others stay at home,"
     elif terms.turns is not None:
         whole += f", which take turns: {terms.turns.length:,} train in a round, padded to one length,"
     if terms.subsample is None:
