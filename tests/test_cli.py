@@ -216,6 +216,15 @@ def test_the_budget_without_its_data_keeps_the_tables_and_says_what_is_not_known
     assert len(plan["tables"]) == 3
 
 
+def test_the_budget_of_a_language_model_that_is_not_here_keeps_the_tables(tmp_path: Path) -> None:
+    pytest.importorskip("peft", reason="language models need the extra `lora`")
+    config, missing = Path(QUICKSTART).with_name("newsgroups.yaml"), f"model.path={tmp_path / 'none'}"
+    plan = json.loads(securefl("budget", str(config), "--set", missing, "--json").stdout)
+    assert plan["bytes_per_client_and_round"] == {}
+    assert "Bytes are not known without the base model: model.path" in plan["notes"][0]
+    assert len(plan["tables"]) == 3
+
+
 def test_init_writes_a_config_that_passes_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = securefl("init", "quickstart")

@@ -11,6 +11,7 @@ import pytest
 
 from securefl import config as configuration
 from securefl import run as runs
+from securefl.attacks import named_attack, poisoned
 from securefl.build import build_federated_averaging, build_learner, load_dataset, local_update
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
@@ -127,6 +128,12 @@ def test_halves_are_refused_where_nothing_keeps_them(counting: Make) -> None:  #
         local_update(terms, 0, SeededRandomness(b"u"), learner, Stopwatch())
     with pytest.raises(ConfigError, match="got a module of yours"):
         settle(config, dataset, dim=math.prod((3, 4)))
+
+
+def test_attackers_that_train_again_as_others_refuse_halves(counting: Make) -> None:  # noqa: F811
+    config = counting(*FEDSA, NONE)
+    with pytest.raises(ConfigError, match=r"keep half of it.*leave secure_aggregation\.subsample and pers"):
+        build_federated_averaging(config, poisoned(config, named_attack("sign_flip"), 1))
 
 
 @pytest.mark.slow

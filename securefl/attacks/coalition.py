@@ -34,6 +34,7 @@ from securefl.errors import ConfigError
 from securefl.federation.broadcast import received
 from securefl.federation.client import Client, Party, Prepared
 from securefl.federation.contribution import Contribution, LocalUpdate, Words
+from securefl.federation.private_half import PrivateHalf
 from securefl.robust import OwnRule, combine
 from securefl.secagg import split
 from securefl.secagg.draw import deal
@@ -284,10 +285,15 @@ class _Listening:
 
 
 def _locals(contributions: Mapping[int, Contribution]) -> dict[int, LocalUpdate]:
-    found = {client: one for client, one in contributions.items() if isinstance(one, LocalUpdate)}
+    # A private half keeps what every training leaves, so a second one beside the client's own would stay.
+    found = {
+        client: one
+        for client, one in contributions.items()
+        if isinstance(one, LocalUpdate) and not isinstance(one.trainer, PrivateHalf)
+    }
     if len(found) < len(contributions):
         raise ConfigError(
             "expected honest clients that send whole updates to start from, got contributions that are no "
-            "LocalUpdate; leave secure_aggregation.subsample and personalisation out"
+            "LocalUpdate or keep half of it; leave secure_aggregation.subsample and personalisation out"
         )
     return found

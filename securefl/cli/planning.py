@@ -119,13 +119,17 @@ def _why_no_tables(config: Config) -> tuple[str, ...]:
 
 
 def _bytes(config: Config) -> tuple[dict[str, int], str]:
-    """Bytes by kind of message, and a sentence about them; or why they are not known without the data."""
+    """Bytes by kind of message, and a sentence about them; or why they are not known: no data, no base."""
     from securefl.build import load_dataset
-    from securefl.errors import DataError
+    from securefl.errors import ConfigError, DataError
     from securefl.guarantee import traffic, traffic_sentence, wire
 
     try:
         counted = traffic(config, wire(config, load_dataset(config)))
+    except ConfigError as reason:
+        if reason.path != "model.path":
+            raise
+        return {}, f"Bytes are not known without the base model: {reason}"
     except DataError as reason:
         return {}, f"Bytes are not known without the data, which say how large the model is: {reason}"
     return counted.kinds(), traffic_sentence(config, counted)

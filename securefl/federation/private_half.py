@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from securefl.crypto.randomness import Stream
 from securefl.data.examples import Examples
+from securefl.errors import DataError
 from securefl.federation.contribution import Trainer
 from securefl.federation.personal import Vector, latest, start_of, write
 from securefl.training.turns import Turns
@@ -60,7 +61,12 @@ class PrivateHalf:
         home = self.turns.at_home
         before = start_of(self.path, self.run, round, vector[home])
         start = self._joined(vector, before)
-        update = self.trainer.train(start, examples, sampling, noise, round)
+        try:
+            update = self.trainer.train(start, examples, sampling, noise, round)
+        except DataError:
+            # Where noise covers it the client takes part all the same, so the round is in the file as well.
+            write(self.path, self.run, round, before, before)
+            raise
         after = (before + update[home]).astype(np.float32)
         write(self.path, self.run, round, before, after if np.isfinite(after).all() else before)
         return self.turns.padded(update[self.turns.of(round)])

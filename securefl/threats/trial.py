@@ -138,6 +138,12 @@ def _watched(contribution: Contribution, client: int, truth: dict[int, Words]) -
 
 
 def _spied(trial: Trial, spy: Spy) -> Observation:
+    if spy.seeks == "label" and _settled(_text(trial)).subsample is not None:
+        raise ConfigError(
+            f"expected whole updates for {spy.name!r}, which looks for the output biases at their end, got a "
+            "part: a wrong guess would say nothing about labels; leave the key out",
+            "secure_aggregation.subsample",
+        )
     liar = None if spy.alter is None else spy.name
     heard = _heard(_text(trial), trial.seed, liar)
     terms, collude = heard.terms, partial(_colluders, heard.terms.config, trial)

@@ -11,6 +11,7 @@ import pytest
 from securefl.crypto import SeededRandomness
 from securefl.data import Examples
 from securefl.errors import DataError, RunDirectoryError
+from securefl.federation.personal import require_kept
 from securefl.federation.private_half import PrivateHalf
 from securefl.training.turns import Turns
 
@@ -71,6 +72,21 @@ def test_a_half_that_diverges_stays_as_it_was(tmp_path: Path, own: float) -> Non
         played(half(tmp_path, Adds(own)), 2)
     with pytest.raises(DataError):
         played(half(tmp_path, Adds(np.nan)), 3)
+    kept = half(tmp_path, Adds()).beside(SHARED)
+    assert kept is not None
+    assert kept.tolist() == [0.0, 1.0, 0.0, 1.0]
+
+
+def test_a_round_whose_training_fails_is_in_the_file_so_that_its_run_can_be_resumed(tmp_path: Path) -> None:
+    """Under unit client such a client sends zeros and counts as a survivor, whose file resuming asks for."""
+    for round in (1, 2):
+        with pytest.raises(DataError):
+            played(half(tmp_path, Adds(np.nan)), round)
+        require_kept(tmp_path, "run", {4: round})
+    played(half(tmp_path, Adds()), 3)
+    with pytest.raises(DataError):
+        played(half(tmp_path, Adds(np.nan)), 4)
+    require_kept(tmp_path, "run", {4: 4})
     kept = half(tmp_path, Adds()).beside(SHARED)
     assert kept is not None
     assert kept.tolist() == [0.0, 1.0, 0.0, 1.0]

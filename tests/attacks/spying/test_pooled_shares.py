@@ -9,6 +9,7 @@ import pytest
 
 from securefl import config as configuration
 from securefl.config import Config
+from securefl.errors import ConfigError
 from securefl.threats.trial import Trial, play
 
 Make = Callable[..., Config]
@@ -54,3 +55,14 @@ def test_a_plain_request_is_refused_where_members_mask_and_answered_where_they_d
 @pytest.mark.parametrize("spy", ["pooled_shares", "pooled_keys"])
 def test_nothing_is_pooled_where_nothing_is_masked(harm: Callable[..., float], spy: str) -> None:
     assert harm(spy, "threshold", "secure_aggregation.masking=false") == 0.0
+
+
+def test_what_travels_in_part_is_read_by_those_who_need_no_place_in_it_and_refused_to_the_others(
+    harm: Callable[..., float],
+) -> None:
+    part = "secure_aggregation.subsample=0.3"
+    assert harm("pooled_shares", "threshold", part) == 1.0
+    assert harm("pooled_shares", "declared", part) == 0.0
+    for spy in ("label_from_message", "label_from_sum"):
+        with pytest.raises(ConfigError, match="a wrong guess would say nothing about labels"):
+            harm(spy, "declared", part)
