@@ -20,7 +20,7 @@ from securefl import run_directory as folder
 from securefl.config import Config
 from securefl.crypto.randomness import Randomness
 from securefl.data.examples import Task
-from securefl.errors import RunDirectoryError
+from securefl.errors import ConfigError, RunDirectoryError
 from securefl.guarantee import Terms, base_hash
 
 _PACKAGES = ("securefl", "torch", "numpy", "opacus", "dp-accounting", "cryptography", "scikit-learn")
@@ -67,8 +67,18 @@ class Manifest(BaseModel):
 
 
 def describe(terms: Terms, run_id: str, source: Randomness, ledger_head: str) -> dict[str, object]:
-    """The manifest of a run that begins now, on a ledger whose last record has the digest `ledger_head`."""
+    """The manifest of a run that begins now, on a ledger whose last record has the digest `ledger_head`.
+
+    Raises:
+        ConfigError: a language model whose files nothing could compare later.
+    """
     data, base = terms.dataset, base_hash(terms.config)
+    if base is None and terms.config.model.kind == "transformer":
+        raise ConfigError(
+            f"expected a model with its weights in one folder, so that another one shows, got "
+            f"{terms.config.model.path!r}; save it again with save_pretrained",
+            "model.path",
+        )
     return {
         "run_id": run_id,
         "config_digest": configuration.digest(terms.config).hex(),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from securefl import config as configuration
 from securefl.build import load_dataset
-from securefl.cli import app
+from securefl.cli import app, given_data
 from securefl.cli.given_data import aligned, read
 from securefl.cli.running import free_folder
 from securefl.cli.starting import template_text, templates
@@ -602,6 +603,24 @@ def test_classes_and_columns_of_other_data_are_matched_by_name() -> None:
 def test_names_that_the_run_does_not_know_are_refused(given: Dataset, says: str) -> None:
     with pytest.raises(DataError, match=says):
         aligned(given, KNOWN)
+
+
+def test_a_built_in_set_other_than_the_runs_own_is_matched_by_name_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = configuration.load(QUICKSTART)
+    other = replace(small([0, 1], ("b", "c"), ("y", "x"), [[11, 1], [12, 2]]), name="other")
+    monkeypatch.setattr(given_data, "load_dataset", lambda config: KNOWN)
+    monkeypatch.setattr(given_data, "_built_in", lambda config, kind: other)
+    examples = read(config, "mnist_5k", None, None).examples
+    assert examples.labels.tolist() == [1, 2]
+    assert examples.features.tolist() == [[1, 11], [2, 12]]
+    other = replace(other, label_names=("b", "d"))
+    with pytest.raises(DataError, match="got 'd'"):
+        read(config, "mnist_5k", None, None)
+    other = replace(other, vocabulary=20)
+    with pytest.raises(DataError, match="as the run learned"):
+        read(config, "mnist_5k", None, None)
 
 
 def test_a_file_is_scored_as_a_whole(tmp_path: Path) -> None:

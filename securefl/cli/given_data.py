@@ -119,7 +119,7 @@ def read(config: Config, data: str, label: str | None, client: str | None) -> Gi
     if kind == "jsonl":
         return _conversations(config, data)
     if data in _BUILT_IN:
-        return _test_part(_built_in(config, data))
+        return _known_test_part(config, _built_in(config, data))
     label = label or config.data.label
     if label is None:
         raise DataError(f"{data}: expected the name of the label column, got none; say --label NAME")
@@ -135,7 +135,24 @@ def aligned(given: Dataset, known: Dataset) -> Examples:
     Raises:
         DataError: a class or a column that `known` lacks, or a column that `given` lacks.
     """
-    features, labels = _joined(given)
+    return _matched(Examples(*_joined(given)), given, known)
+
+
+def _known_test_part(config: Config, given: Dataset) -> Given:
+    known = load_dataset(config)
+    if given.task != known.task:
+        raise DataError(
+            f"expected data for {known.task}, as the run learned, got {given.name} for {given.task}; name "
+            "other data"
+        )
+    if given.name == known.name:
+        return _test_part(given)
+    examples = _matched(given.test, given, known)
+    return Given(examples, given.test_clients, given.client_names or ())
+
+
+def _matched(examples: Examples, given: Dataset, known: Dataset) -> Examples:
+    features, labels = examples.features, examples.labels
     classes = _places(given.label_names, known.label_names, "class")
     if known.feature_names and given.feature_names:
         missing = sorted(set(known.feature_names) - set(given.feature_names))

@@ -20,16 +20,17 @@ from securefl.training.tiny_llama import NAME, tiny_config, tiny_tokenizer
 
 _TAG = b"securefl base model 1\0"
 _READ = (
-    *("config.json", "adapter_config.json", "*.safetensors", "*.safetensors.index.json"),
+    *("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json"),
     *("tokenizer*", "*.model", "vocab.*", "merges.txt", "added_tokens.json", "special_tokens_map.json"),
     "chat_template*",
 )
+_MORE_TEMPLATES = "additional_chat_templates/*.jinja"
 """What transformers reads of a folder; its other files, a README among them, change no model."""
 _READ_BESIDE_GGUF = tuple(pattern for pattern in _READ if "safetensors" not in pattern)
 
 
 def fingerprint_of(path: str, gguf_file: str | None) -> str | None:
-    """SHA-256 in hex of a base model; None where this machine has no weights of it.
+    """SHA-256 in hex of a base model; None where this machine has no weights of it in its own folder.
 
     Args:
         path: a folder, a hub id, or `tiny-llama`.
@@ -44,7 +45,8 @@ def fingerprint_of(path: str, gguf_file: str | None) -> str | None:
     files = [each for each in sorted(folder.iterdir()) if each.is_file() and _matches(each.name, patterns)]
     if not any(each.suffix == ".safetensors" or each.name == gguf_file for each in files):
         return None
-    return _of_files(tuple((each, each.stat().st_size, each.stat().st_mtime_ns) for each in files))
+    files += sorted(folder.glob(_MORE_TEMPLATES))
+    return _of_files(folder, tuple((each, each.stat().st_size, each.stat().st_mtime_ns) for each in files))
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -65,13 +67,14 @@ def _folder(path: str, gguf_file: str | None) -> Path | None:
 
 
 @lru_cache(maxsize=8)
-def _of_files(files: tuple[tuple[Path, int, int], ...]) -> str:
+def _of_files(folder: Path, files: tuple[tuple[Path, int, int], ...]) -> str:
     """Sizes and times stand in the key, so that an unchanged folder is read once per process."""
     total = hashlib.sha256(_TAG)
     for path, _, _ in files:
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").digest()
-        total.update(len(path.name).to_bytes(8, "big") + path.name.encode() + content)
+        name = path.relative_to(folder).as_posix().encode()
+        total.update(len(name).to_bytes(8, "big") + name + content)
     return total.hexdigest()
 
 

@@ -3,6 +3,7 @@
 Rules kept here:
 - Code that comes with a model is never run, and weights are read from safetensors or GGUF alone, never
   unpickled.
+- An adapter is no model: it names its base in a file, and another base may lie there tomorrow.
 - A folder is read where it lies; nothing is asked of a hub for it.
 - Whatever transformers raises for foreign files becomes one error with the path.
 
@@ -59,7 +60,7 @@ def read_model(
     """A model as one of `KINDS`, and the names of weights that its files lack, which are drawn at random.
 
     Raises:
-        ConfigError: no such model, one that needs code of its own, or a damaged one.
+        ConfigError: no such model, one that needs code of its own, a damaged one, or an adapter.
     """
     local = {"local_files_only": True} if Path(path).is_dir() else {}
     weights = {"use_safetensors": True} if gguf_file is None else {"gguf_file": gguf_file}
@@ -72,6 +73,12 @@ def read_model(
             **local,
             **weights,
             **labels,
+        )
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ConfigError(
+            f"expected a model with all its weights, got the adapter {path!r}, which goes on another model; "
+            "merge it (`securefl export --merge`) or name its base",
+            "model.path",
         )
     return model, sorted(report["missing_keys"])
 

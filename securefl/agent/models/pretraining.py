@@ -32,7 +32,7 @@ from securefl.agent.models.copying import copying_llama
 from securefl.agent.models.lessons import Batch, Lessons
 from securefl.agent.models.small import small_config, small_tokenizer
 from securefl.data.dialogues import DESCRIPTION
-from securefl.errors import DataError
+from securefl.errors import ConfigError, DataError
 from securefl.files import write_atomically
 
 Progress = Callable[[int, int, float], None]
@@ -55,6 +55,9 @@ class Pretraining:
         steps: steps of dialogues after them.
         rows: rows of dialogues in a step, each with `turns` dialogues of one domain.
         drill_batch: drills in one of the first steps; a quarter of them in a later one.
+
+    Raises:
+        ConfigError: one layer.
     """
 
     domains: tuple[str, ...]
@@ -70,6 +73,12 @@ class Pretraining:
     head_width: int = 32
     context: int = 640
     learning_rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        if self.layers < 2:
+            raise ConfigError(
+                f"expected at least 2 layers, which copying takes, got {self.layers}; ask for more", "layers"
+            )
 
 
 SMALL = Pretraining(("medical_booking",), 2000, width=64, layers=2, drills=150, steps=350, rows=3)

@@ -17,7 +17,7 @@ from securefl.agent.models.lessons import Lessons
 from securefl.agent.models.small import small_config
 from securefl.data.dialogues import DOMAINS, PUBLIC, dialogues, known_to
 from securefl.data.dialogues.entities import public_words
-from securefl.errors import DataError
+from securefl.errors import ConfigError, DataError
 
 TINY = replace(SMALL, dialogues=40, width=32, head_width=16, drills=2, steps=3, rows=1, drill_batch=4)
 
@@ -124,3 +124,8 @@ def test_the_small_size_calls_what_random_weights_cannot(tmp_path: Path) -> None
     said = replies(base, [one.messages for one in exam], budget=48)
     assert whole_call_match(exam, said) > 0.25
     assert no_call_accuracy(exam, said) > 0.5
+
+
+def test_one_layer_cannot_copy_and_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least 2 layers"):
+        replace(TINY, layers=1)
