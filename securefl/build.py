@@ -31,7 +31,6 @@ from securefl.crypto.keys import Identity
 from securefl.crypto.randomness import Randomness, SystemRandomness
 from securefl.data import Dataset, load
 from securefl.data.dialogues import Lives
-from securefl.data.texts import Tokenize
 from securefl.encoding import NoisyFixedPoint
 from securefl.errors import ConfigError
 from securefl.federation.central_noise import CentralNoise
@@ -40,7 +39,7 @@ from securefl.federation.contribution import LocalUpdate, Trainer
 from securefl.federation.enrolment import Enrolment, enrol
 from securefl.federation.feedback import WithFeedback
 from securefl.federation.optimizer import ServerOptimizer, Vector
-from securefl.federation.personal import PersonalModel, WithPersonal
+from securefl.federation.personal import FOLDER, PersonalModel, WithPersonal, file_of
 from securefl.federation.private_half import PrivateHalf
 from securefl.federation.server import Setting
 from securefl.federation.stopwatch import Stopwatch
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from securefl.training import Learner, LocalSettings
+    from securefl.training.tokens import ModelTokens
     from securefl.training.turns import Turns
 
 Parties = Callable[[Mapping[int, Client]], Mapping[int, Party]]
@@ -201,7 +201,7 @@ def lives_of(config: Config) -> Lives | None:
     return Lives(data.domain, config.clients, data.train_per_client, data.test_per_client)
 
 
-def tokenizer_of(config: Config) -> Tokenize | None:
+def tokenizer_of(config: Config) -> ModelTokens | None:
     """How the config's language model reads texts; None for other models."""
     if config.model.kind != "transformer":
         return None
@@ -265,7 +265,7 @@ def personal_models(
     personal, training = terms.config.personalisation, terms.config.training
     if personal is None:
         return {}
-    paths = {client: home / "personal" / f"{client}.safetensors" for client in range(len(terms.shares))}
+    paths = {client: file_of(home / FOLDER, client) for client in range(len(terms.shares))}
     if personal.kind == "private_half":
         assert terms.turns is not None  # noqa: S101 - the terms are settled
         return {client: PrivateHalf(run, path, shared, terms.turns) for client, path in paths.items()}
@@ -425,10 +425,11 @@ def build_clients(
     def contribution(client: int) -> LocalUpdate | WithFeedback | WithPersonal:
         own = None if followers is None else followers.get(client)
         trainer = own if isinstance(own, PrivateHalf) else learner
-        update: LocalUpdate | WithFeedback = _local_update(terms, client, source, trainer, stopwatch)
-        if terms.subsample is not None and isinstance(update, LocalUpdate):
+        local = _local_update(terms, client, source, trainer, stopwatch)
+        update: LocalUpdate | WithFeedback = local
+        if terms.subsample is not None:
             recalled = partial(store.unsent, client)
-            update = WithFeedback(update, terms.dim, terms.turns, terms.subsample, recalled)
+            update = WithFeedback(local, terms.dim, terms.turns, terms.subsample, recalled)
         if isinstance(own, PersonalModel) and personal is not None and personal.kind == "ditto":
             return WithPersonal(update, own, stopwatch)
         return update

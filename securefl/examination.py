@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from securefl import config as configuration
 from securefl import run_directory as folder
-from securefl.build import lives_of
+from securefl.build import lives_of, tokenizer_of
 from securefl.comparison import own_model
 from securefl.config import Config
 from securefl.data.dialogues import Lives
@@ -24,7 +24,6 @@ from securefl.federation.server import State
 from securefl.process import Process
 from securefl.run import load
 from securefl.summary import read_summary
-from securefl.training.lora import place_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,8 +90,7 @@ def _lives(config: Config) -> Lives:
 
 def _speaker(config: Config) -> Callable[[nn.Module], LanguageModel]:
     from securefl.agent.models import LanguageModel
-    from securefl.training import model_tokens
 
-    model = config.model
-    tokenizer = model_tokens(place_of(str(model.path)), model.gguf_file, model.max_tokens).tokenizer
-    return lambda module: LanguageModel(module.model, tokenizer)
+    tokens = tokenizer_of(config)
+    assert tokens is not None  # noqa: S101 - dialogues need a language model, and the config says so
+    return lambda module: LanguageModel(module.model, tokens.tokenizer)

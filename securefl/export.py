@@ -18,6 +18,7 @@ from securefl import manifest as manifests
 from securefl import run_directory as folder
 from securefl.config import Config
 from securefl.errors import ConfigError, RunDirectoryError
+from securefl.federation.personal import FOLDER
 from securefl.run import load
 from securefl.summary import read_summary
 from securefl.training.lora import METHODS, place_of
@@ -42,7 +43,7 @@ def export(out: Path, target: Path, merge: bool = False) -> Path:
     if config.model.lora is not None and config.model.lora.method == "fedsa":
         raise ConfigError(
             "expected a run whose adapters are shared, got fedsa: A alone adds nothing to the base, and each "
-            f"B stays in its client's file under {out / 'personal'}; train with ffa for one adapter for all",
+            f"B stays in its client's file under {out / FOLDER}; train with ffa for one adapter for all",
             "model.lora.method",
         )
     module = load(out)

@@ -33,7 +33,7 @@ from securefl.data import Examples
 from securefl.errors import BudgetExceeded, ConfigError, DataError, LedgerUnusable, RunDirectoryError
 from securefl.federation.checkpoint import state_from_bytes, state_to_bytes
 from securefl.federation.enrolment import Enrolment, enrol, enrolment_from_text, enrolment_to_text
-from securefl.federation.personal import require_kept
+from securefl.federation.personal import FOLDER, require_kept
 from securefl.federation.record import as_json
 from securefl.federation.server import State
 from securefl.guarantee import Terms, card, model_spec, settle
@@ -244,7 +244,7 @@ def _require_personal(out: Path, terms: Terms, run_id: str) -> None:
         for group in line.groups
         for client in group.survivors
     }
-    require_kept(out / folder.PERSONAL, run_id, latest)
+    require_kept(out / FOLDER, run_id, latest)
 
 
 def _enrolment(terms: Terms, out: Path, source: Randomness) -> Enrolment:

@@ -24,7 +24,6 @@ from securefl.files import write_atomically as write_atomically  # part of this 
 CONFIG, MANIFEST, METRICS, ROUNDS = "config.yaml", "manifest.json", "metrics.jsonl", "rounds.jsonl"
 LEDGER, CHECKPOINT, MODEL = "ledger.sqlite", "checkpoint/state.safetensors", "model.safetensors"
 IDENTITIES, LEDGER_HEAD = "identities.json", "checkpoint/ledger_head"
-PERSONAL = "personal"
 SUMMARY, CARD, CARD_JSON = "summary.json", "guarantee.md", "guarantee.json"
 _LOCK = ".lock"
 _EMPTY = {_LOCK, f"{CONFIG}.part"}

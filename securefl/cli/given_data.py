@@ -171,7 +171,7 @@ def _built_in(config: Config, kind: str) -> Dataset:
 
 
 def _conversations(config: Config, path: str) -> Given:
-    tokens = tokenizer_of(config)
+    tokens: Tokenize | None = tokenizer_of(config)
     assert tokens is not None  # noqa: S101 - the caller has looked
     if config.data.kind in CORPORA:
         tokens = _ClassesAsAnswers(tokens, load_dataset(config).label_names)

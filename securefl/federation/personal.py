@@ -37,6 +37,8 @@ from securefl.federation.stopwatch import Stopwatch
 from securefl.files import write_atomically
 
 Vector = NDArray[np.float32]
+FOLDER = "personal"
+"""Where the personal models of a run lie, in its own folder."""
 _TAG = b"securefl personal model 1"
 
 
@@ -129,6 +131,11 @@ class WithPersonal:
         return made
 
 
+def file_of(folder: Path, client: int) -> Path:
+    """The file of a client's own model."""
+    return folder / f"{client}.safetensors"
+
+
 def require_kept(folder: Path, run: str, latest: Mapping[int, int]) -> None:
     """Returns if the models that were trained are there.
 
@@ -141,7 +148,7 @@ def require_kept(folder: Path, run: str, latest: Mapping[int, int]) -> None:
         RunDirectoryError: one is missing, damaged, or of an earlier round.
     """
     for client, round in latest.items():
-        path = folder / f"{client}.safetensors"
+        path = file_of(folder, client)
         kept = _read(path, run)
         if kept is None or kept[0] < round:
             raise RunDirectoryError(

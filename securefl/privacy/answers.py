@@ -10,11 +10,10 @@ What this file does NOT do: open transactions (`ledger` does), or understand sta
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from securefl.errors import LedgerError, PolicyError
-from securefl.privacy.database import Database, Value
+from securefl.privacy.database import Database, Value, checksum
 
 SCHEMA = (
     "CREATE TABLE answers (run TEXT NOT NULL, client INTEGER NOT NULL, context BLOB NOT NULL,"
@@ -153,12 +152,7 @@ def _checked(database: Database, row: tuple[Value, ...]) -> StoredAnswer:
 
 
 def _digest(fields: tuple[Value, ...]) -> bytes:
-    hasher = hashlib.sha256(b"securefl answer v1\0")
-    for value in fields:
-        part = value if isinstance(value, bytes) else repr(value).encode()
-        hasher.update(len(part).to_bytes(8, "big"))
-        hasher.update(part)
-    return hasher.digest()
+    return checksum(b"securefl answer v1", fields)
 
 
 def _integer(value: Value) -> int:

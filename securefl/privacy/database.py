@@ -18,9 +18,10 @@ Reference: SQLite documentation, "PRAGMA synchronous" and "Atomic Commit In SQLi
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -32,6 +33,16 @@ APPLICATION_ID = 0x5346_4C31  # "SFL1", shown by file(1)
 BUSY_SECONDS = 30.0
 
 Value: TypeAlias = str | int | bytes | None
+
+
+def checksum(tag: bytes, fields: Sequence[Value]) -> bytes:
+    """SHA-256 over the fields of a row under the tag of its table, which shows damage to it."""
+    hasher = hashlib.sha256(tag + b"\0")
+    for value in fields:
+        part = value if isinstance(value, bytes) else repr(value).encode()
+        hasher.update(len(part).to_bytes(8, "big"))
+        hasher.update(part)
+    return hasher.digest()
 
 
 class Database:

@@ -9,11 +9,10 @@ What this file does NOT do: open transactions (`ledger` does), or understand the
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from securefl.errors import LedgerError
-from securefl.privacy.database import Database, Value
+from securefl.privacy.database import Database, Value, checksum
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS unsent (run TEXT NOT NULL, client INTEGER NOT NULL, heard BLOB NOT NULL,"
@@ -88,9 +87,4 @@ def _checked(database: Database, row: tuple[Value, ...]) -> Unsent:
 
 
 def _digest(fields: tuple[Value, ...]) -> bytes:
-    hasher = hashlib.sha256(b"securefl unsent v1\0")
-    for value in fields:
-        part = value if isinstance(value, bytes) else repr(value).encode()
-        hasher.update(len(part).to_bytes(8, "big"))
-        hasher.update(part)
-    return hasher.digest()
+    return checksum(b"securefl unsent v1", fields)
