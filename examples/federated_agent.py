@@ -46,8 +46,8 @@ FEW = ["clients=4", f"{GROUP}4", "secure_aggregation.threshold=3", "data.test_pe
 FEW += ["server.rounds=12", "training.expected_batch=9", "data.train_per_client=60"]
 
 
-def row(name: str, file: Path, size: list[str]) -> dict:
-    together, config = (configuration.load(file, [*size, *more]) for more in (PLAIN, ROWS[name]))
+def row(name: str, file: Path, size: list[str], last: tuple[str, ...] = ()) -> dict:
+    together, config = (configuration.load(file, [*size, *more, *last]) for more in (PLAIN, ROWS[name]))
     lives, data = lives_of(together), load_dataset(together)
     few = np.arange(20) * len(data.test) // 20  # for the score after every round; the exam asks all
     data = replace(data, test=data.test.take(few), test_clients=data.test_clients[few])
