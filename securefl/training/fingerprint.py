@@ -22,7 +22,7 @@ _TAG = b"securefl base model 1\0"
 _READ = (
     *("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json"),
     *("tokenizer*", "*.model", "vocab.*", "merges.txt", "added_tokens.json", "special_tokens_map.json"),
-    "chat_template*",
+    *("*.spm", "tekken.json", "chat_template*"),
 )
 _MORE_TEMPLATES = "additional_chat_templates/*.jinja"
 """What transformers reads of a folder; its other files, a README among them, change no model."""

@@ -161,12 +161,14 @@ class _Trainer:
                 raise DataError(f"{path.parent}: expected an empty folder, got other files; name another")
             return 0
         kept, done = _read(path, recipe)
-        with torch.no_grad():
-            for at, weight in enumerate(self._weights):
-                weight.copy_(kept[f"weight.{at}"])
-                self._optimiser.state[weight] = {
-                    name: kept[f"{name}.{at}"] for name in ("step", "exp_avg", "exp_avg_sq")
-                }
+        for at, weight in enumerate(self._weights):
+            found = {name: kept.get(f"{name}.{at}") for name in ("weight", "step", "exp_avg", "exp_avg_sq")}
+            shapes = {name: weight.shape for name in found} | {"step": torch.Size()}
+            if any(one is None or one.shape != shapes[name] for name, one in found.items()):
+                raise _damaged(path, f"tensors of parameter {at}")
+            with torch.no_grad():
+                weight.copy_(found.pop("weight"))
+            self._optimiser.state[weight] = found
         return done
 
 
@@ -226,13 +228,17 @@ def _read(path: Path, recipe: str) -> tuple[dict[str, Tensor], int]:
             said = file.metadata() or {}
         kept = load(path.read_bytes())
     except (SafetensorError, OSError) as cause:
-        raise DataError(f"{path}: expected a checkpoint, got a damaged one ({cause}); remove it") from cause
+        raise _damaged(path, cause) from cause
     if said.get("recipe") != recipe:
         raise DataError(
             f"{path}: expected a checkpoint of these settings by this version, got another; remove the "
             "folder or name another"
         )
     return kept, int(said["done"])
+
+
+def _damaged(path: Path, what: object) -> DataError:
+    return DataError(f"{path}: expected a checkpoint, got a damaged one ({what}); remove it")
 
 
 def _readme(settings: Pretraining) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from securefl.agent.exam import no_call_accuracy, whole_call_match
 from securefl.agent.models import SMALL, load, pretrained_model, replies, small_tokenizer
@@ -75,6 +76,27 @@ def test_killed_in_the_middle_it_ends_with_the_same_weights(
 
 def test_a_damaged_checkpoint_is_a_typed_error(tmp_path: Path) -> None:
     (tmp_path / "pretraining.safetensors").write_bytes(b"half a check")
+    with pytest.raises(DataError, match="a damaged one"):
+        pretrained_model(tmp_path, TINY)
+
+
+@pytest.mark.parametrize("damage", ["lost", "of another shape"])
+def test_a_checkpoint_without_a_tensor_is_damaged_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    def killed(done: int, total: int, loss: float) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("securefl.agent.models.pretraining._KEEP", 1)
+    with pytest.raises(KeyboardInterrupt):
+        pretrained_model(tmp_path, TINY, killed)
+    path = tmp_path / "pretraining.safetensors"
+    with safe_open(path, "pt") as file:
+        said = file.metadata()
+    kept = load_file(path)
+    one = kept.pop("exp_avg.0")
+    save_file(kept if damage == "lost" else kept | {"exp_avg.0": one[:1].clone()}, path, said)
     with pytest.raises(DataError, match="a damaged one"):
         pretrained_model(tmp_path, TINY)
 
