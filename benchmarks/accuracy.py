@@ -24,7 +24,7 @@ import bench
 import numpy as np
 
 from securefl import config as configuration
-from securefl.build import build_learner, load_dataset
+from securefl.building import build_learner, load_dataset
 from securefl.config import Config
 from securefl.crypto import SystemRandomness
 from securefl.data import Dataset

@@ -17,7 +17,7 @@ from statistics import mean
 import bench
 
 from securefl import config as configuration
-from securefl.build import build_learner, load_dataset
+from securefl.building import build_learner, load_dataset
 from securefl.config import Config
 from securefl.guarantee import model_spec, settle
 from securefl.run import load, resume, run

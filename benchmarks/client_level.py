@@ -23,7 +23,7 @@ import numpy as np
 
 from securefl import config as configuration
 from securefl.attacks.open_rounds import dealt, open_round, open_state
-from securefl.build import build_learner, build_setting, load_dataset, local_update
+from securefl.building import build_learner, build_setting, load_dataset, local_update
 from securefl.crypto import SystemRandomness
 from securefl.encoding import Encoding
 from securefl.federation.enrolment import enrol

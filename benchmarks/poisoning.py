@@ -26,7 +26,7 @@ from securefl import config as configuration
 from securefl.attacks import ATTACKS, Attack, Coalition, judge_of, named_attack, poisoned
 from securefl.attacks.arena import Arena, Estimate, Standing, estimate, hold, load, standings
 from securefl.attacks.open_rounds import dealt, open_round, open_state
-from securefl.build import assemble, build_learner, build_setting, load_dataset, local_update
+from securefl.building import assemble, build_learner, build_setting, load_dataset, local_update
 from securefl.crypto import SystemRandomness
 from securefl.errors import RoundAbandoned
 from securefl.federation import Client, Party, Stopwatch

@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from securefl import config as configuration
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.comparison import spread
 from securefl.data import Dataset, Examples
 from securefl.run import evaluate, run

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from securefl import config
 from securefl.attacks.open_rounds import dealt, open_round, open_state
-from securefl.build import build_learner, build_setting, load_dataset, local_update
+from securefl.building import build_learner, build_setting, load_dataset, local_update
 from securefl.crypto import SystemRandomness
 from securefl.federation import Stopwatch
 from securefl.federation.enrolment import enrol

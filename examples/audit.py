@@ -12,7 +12,7 @@ from pathlib import Path
 
 from securefl import config as configuration
 from securefl.audit import Audit, audit, example_subject
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.crypto import SystemRandomness
 from securefl.guarantee import Terms, settle
 from securefl.training import limit_threads

@@ -16,7 +16,7 @@ from securefl import config as configuration
 from securefl.agent.exam import METRICS
 from securefl.agent.models import FULL, SMALL, marks, pretrained_model
 from securefl.attacks import named_attack, poisoned
-from securefl.build import build_federated_averaging, lives_of, load_dataset
+from securefl.building import build_federated_averaging, lives_of, load_dataset
 from securefl.crypto.randomness import SeededRandomness
 from securefl.data.dialogues import DOMAINS
 from securefl.data.partition import as_one_client

@@ -16,7 +16,7 @@ from statistics import mean
 import torch
 
 from securefl import config as configuration
-from securefl.build import build_learner, load_dataset
+from securefl.building import build_learner, load_dataset
 from securefl.data.dialogues import DOMAINS, PUBLIC, dialogues
 from securefl.files import write_atomically
 from securefl.guarantee import settle

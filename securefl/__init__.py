@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 from securefl.errors import SecureFLError
 
 if TYPE_CHECKING:
-    from securefl.build import build_federated_averaging
+    from securefl.building import build_federated_averaging
     from securefl.process import Process
     from securefl.run import load
 
 __all__ = ["Process", "SecureFLError", "__version__", "build_federated_averaging", "load"]
 __version__ = "0.1.0"
 
-_HOME = {"Process": "process", "build_federated_averaging": "build", "load": "run"}
+_HOME = {"Process": "process", "build_federated_averaging": "building", "load": "run"}
 
 
 def __getattr__(name: str) -> object:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from securefl import config as configuration
 from securefl import run_directory as folder
-from securefl.build import lives_of, tokenizer_of
+from securefl.building import lives_of, tokenizer_of
 from securefl.comparison import own_model
 from securefl.config import Config
 from securefl.data.dialogues import Lives

@@ -4,7 +4,7 @@ Rules kept here:
 - A round is the server's own (`federation.play`); scores beside it are of the server's test set.
 - Epsilon is what the ledger says, over all runs in it.
 
-What this file does NOT do: make the objects (`build`), or run directories and files (`run`).
+What this file does NOT do: make the objects (`building`), or run directories and files (`run`).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from safetensors.numpy import load_file, save
 from securefl import config as configuration
 from securefl import manifest as manifests
 from securefl import run_directory as folder
-from securefl.build import Parties, assemble, build_learner, load_dataset, refuse_unfit
+from securefl.building import Parties, assemble, build_learner, load_dataset, refuse_unfit
 from securefl.config import Config
 from securefl.crypto.randomness import Randomness, SystemRandomness
 from securefl.data import Examples

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import opacus  # noqa: F401 - so that no child waits for it
 
-from securefl import build
+from securefl import building
 from securefl import config as configuration
 from securefl import run as runs
 from securefl import run_directory as folder
@@ -152,7 +152,7 @@ def cpu_clock(process: int) -> int:
 
 def main() -> None:
     instrument()
-    settle(CONFIG, build.load_dataset(CONFIG))  # the children inherit the noise that it solves for
+    settle(CONFIG, building.load_dataset(CONFIG))  # the children inherit the noise that it solves for
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         print(json.dumps(raise_one(json.loads(line))), flush=True)

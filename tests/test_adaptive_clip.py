@@ -97,7 +97,7 @@ def test_bits_of_the_run_come_through_the_masked_sum(
     with building(config) as process:
         terms = process.terms
     encoding = replace(terms.encoding, rotation=rotation)
-    with securefl.build.assemble(
+    with securefl.building.assemble(
         replace(terms, encoding=encoding), watch, randomness=SeededRandomness(SEED), run="test"
     ) as process:
         _, records = played(process)

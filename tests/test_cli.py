@@ -17,7 +17,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from securefl import config as configuration
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.cli import app, given_data
 from securefl.cli.given_data import aligned, read
 from securefl.cli.running import free_folder

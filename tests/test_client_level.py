@@ -208,7 +208,7 @@ def test_a_rotated_run_learns_the_same_kind_of_update(small_client_level: Make) 
         plain = played(process)
         terms, start = process.terms, process.initialize()
     turned = replace(terms, encoding=replace(terms.encoding, rotation=bytes(32)))
-    with securefl.build.assemble(turned, randomness=SeededRandomness(SEED), run="test") as process:
+    with securefl.building.assemble(turned, randomness=SeededRandomness(SEED), run="test") as process:
         rotated = played(process)
     # The same clipped updates, so the two models differ by the noise of two sums (and rounding).
     noise = math.sqrt(2) * terms.encoding.noise.sigma * terms.encoding.step / math.sqrt(4)

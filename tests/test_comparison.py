@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from securefl import config as configuration
 from securefl import run as runs
-from securefl.build import build_federated_averaging
+from securefl.building import build_federated_averaging
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.errors import DataError, RunDirectoryError

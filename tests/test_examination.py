@@ -8,7 +8,7 @@ import pytest
 
 from securefl import build_federated_averaging
 from securefl import config as configuration
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.data.dialogues import Lives, dialogues, known_to
 from securefl.errors import ConfigError, DataError, RunDirectoryError

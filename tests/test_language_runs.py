@@ -21,7 +21,7 @@ from securefl import build_federated_averaging
 from securefl import config as configuration
 from securefl.audit import Audit, audit, example_subject
 from securefl.audit.methods import audited
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.cli import app, given_data
 from securefl.cli.given_data import Given
 from securefl.config import Config

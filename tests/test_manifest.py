@@ -9,7 +9,7 @@ import pytest
 
 from securefl import manifest
 from securefl import run_directory as folder
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.crypto import SeededRandomness, SystemRandomness
 from securefl.crypto.randomness import Randomness

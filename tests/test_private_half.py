@@ -12,7 +12,7 @@ import pytest
 from securefl import config as configuration
 from securefl import run as runs
 from securefl.attacks import named_attack, poisoned
-from securefl.build import build_federated_averaging, build_learner, load_dataset, local_update
+from securefl.building import build_federated_averaging, build_learner, load_dataset, local_update
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.errors import ConfigError

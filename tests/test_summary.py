@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from securefl import config as configuration
 from securefl import run as runs
 from securefl import run_directory as folder
-from securefl.build import assemble
+from securefl.building import assemble
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.data import Dataset

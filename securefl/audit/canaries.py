@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from securefl.audit.example import calm_update, example_claim, promised, released, strongest_canary
 from securefl.audit.one_run import Guesses, guess, one_run, one_run_curve
 from securefl.audit.subject import Audit, Moved, half_error
-from securefl.build import build_learner, local_update
+from securefl.building import build_learner, local_update
 from securefl.crypto.randomness import Randomness
 from securefl.data.examples import Examples
 from securefl.errors import ConfigError

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from securefl.audit.example import scored
 from securefl.audit.family import shared_noise
 from securefl.audit.subject import Claim, Subject
-from securefl.build import build_learner, central_noise, local_update
+from securefl.building import build_learner, central_noise, local_update
 from securefl.crypto.randomness import Randomness, Stream
 from securefl.data.examples import Examples
 from securefl.errors import ConfigError

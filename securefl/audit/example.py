@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from securefl.audit.family import sampled_gaussian
 from securefl.audit.subject import Claim, Subject
-from securefl.build import build_learner, local_update
+from securefl.building import build_learner, local_update
 from securefl.crypto.randomness import Randomness, SeededRandomness
 from securefl.data.examples import NONE, Dataset, Examples
 from securefl.encoding import FixedPoint

@@ -72,7 +72,7 @@ def audit(
     with output.told(as_json):
         from securefl import config as configuration
         from securefl.audit.methods import audited, method_for
-        from securefl.build import load_dataset
+        from securefl.building import load_dataset
         from securefl.crypto import SystemRandomness
         from securefl.guarantee import settle
         from securefl.training import limit_threads

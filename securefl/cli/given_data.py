@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from securefl.build import load_dataset, tokenizer_of
+from securefl.building import load_dataset, tokenizer_of
 from securefl.config import Config
 from securefl.data import Dataset, Examples, load
 from securefl.data.answers import Answered

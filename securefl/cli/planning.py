@@ -27,7 +27,7 @@ def check(config: ConfigFile, overrides: Overrides = None, as_json: Json = False
     """
     with output.told(as_json):
         from securefl import config as configuration
-        from securefl.build import load_dataset
+        from securefl.building import load_dataset
         from securefl.guarantee import card, settle
 
         settled = configuration.load(config, overrides or ())
@@ -120,7 +120,7 @@ def _why_no_tables(config: Config) -> tuple[str, ...]:
 
 def _bytes(config: Config) -> tuple[dict[str, int], str]:
     """Bytes by kind of message, and a sentence about them; or why they are not known: no data, no base."""
-    from securefl.build import load_dataset
+    from securefl.building import load_dataset
     from securefl.errors import ConfigError, DataError
     from securefl.guarantee import traffic, traffic_sentence, wire
 

@@ -106,7 +106,7 @@ def _stoppable(folder: Path) -> Iterator[None]:
 
 
 def _print_card(config: Config) -> None:
-    from securefl.build import load_dataset
+    from securefl.building import load_dataset
     from securefl.guarantee import card, settle
 
     output.print_markdown(card(settle(config, load_dataset(config))).markdown())

@@ -1,7 +1,7 @@
 """Everything that a run derives from its config and its data, before anything runs.
 
 Rules kept here:
-- The guarantee card prints these numbers and `securefl.build` builds the run from the same ones.
+- The guarantee card prints these numbers and `securefl.building` builds the run from the same ones.
 - A combination that breaks a guarantee on this data is refused here, before anything is written.
 
 What this file does NOT do: import torch, so that `securefl check` answers at once; a language model alone

@@ -1,7 +1,7 @@
 """One experiment: a run config, some attacks, one seed; out comes the harm that each attack did.
 
 Rules kept here:
-- The run is built by `securefl.build` from the config alone. Attackers come in through `clients=`.
+- The run is built by `securefl.building` from the config alone. Attackers come in through `clients=`.
 - Its randomness is replayable and drawn from the seed, so a witness can be played again; no attack knows it.
 - Attacks that only listen share one run. Attacks that lose accuracy are compared with the run of the same
   seed without an attacker.
@@ -29,7 +29,7 @@ from securefl.attacks.inference.wagers import guessed, wager
 from securefl.attacks.silence import silenced
 from securefl.attacks.spying import SPIES, Answers, Spy, Tape, loot_of, named_spy, tapped
 from securefl.audit import audit
-from securefl.build import Parties, assemble, load_dataset
+from securefl.building import Parties, assemble, load_dataset
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.errors import ConfigError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from securefl.audit.canaries import amounts, canary_examples, one_run_audit, played
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.crypto import SeededRandomness, SystemRandomness
 from securefl.errors import ConfigError

@@ -10,7 +10,7 @@ import pytest
 
 from securefl.audit import gaussian_epsilon
 from securefl.audit.canary_clients import one_shot_audit, played
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.crypto import SystemRandomness
 from securefl.errors import ConfigError

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from securefl.audit import audit, client_subject, gaussian_epsilon, shared_noise
 from securefl.audit.client import Learnt, canary_update, honest_sum, unit_vector
 from securefl.audit.example import scored
-from securefl.build import assemble, load_dataset
+from securefl.building import assemble, load_dataset
 from securefl.config import Config
 from securefl.crypto import SeededRandomness, SystemRandomness
 from securefl.encoding.fixed_point import sign_extended

@@ -10,7 +10,7 @@ import pytest
 
 from securefl.audit import audit, example_subject
 from securefl.audit.example import candidates, joined, released, scored, strongest_canary
-from securefl.build import assemble, build_learner, load_dataset, local_update
+from securefl.building import assemble, build_learner, load_dataset, local_update
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.errors import ConfigError

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from securefl.audit import Audit, audit, example_subject
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.crypto.randomness import Stream

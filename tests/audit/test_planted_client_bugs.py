@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from securefl.audit import Audit, audit, client_subject
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.crypto.randomness import Stream

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from securefl.audit import Audit, Subject, audit, client_subject, example_subject, gaussian_epsilon
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.crypto import SystemRandomness
 from securefl.data import Dataset, Examples

@@ -15,7 +15,7 @@ import securefl
 from securefl import config as configuration
 from securefl import run as runs
 from securefl.attacks import named_attack, poisoned
-from securefl.build import build_learner, load_dataset, local_update
+from securefl.building import build_learner, load_dataset, local_update
 from securefl.config import Config
 from securefl.crypto import SeededRandomness, Stream
 from securefl.crypto.randomness import SystemRandomness

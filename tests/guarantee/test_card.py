@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from securefl import config as configuration
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.errors import ConfigError
 from securefl.guarantee import Card, Terms, abandon_probability, card, settle, with_rule

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.encoding import NoisyFixedPoint
 from securefl.errors import BudgetExceeded, ConfigError, PrivacyError

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.guarantee import privacy_statement, settle
 

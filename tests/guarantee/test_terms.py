@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import securefl
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.errors import BudgetExceeded, ConfigError, LedgerError, LedgerUnusable
 from securefl.guarantee import Terms, settle

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from securefl import config as configuration
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.data.source import packaged_folder
 from securefl.guarantee import traffic, wire
 

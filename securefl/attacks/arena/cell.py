@@ -25,7 +25,7 @@ from securefl.attacks.attack import Attack
 from securefl.attacks.coalition import Coalition, judge_of, poisoned
 from securefl.attacks.open_rounds import dealt, open_round, open_state
 from securefl.attacks.placement import Placement
-from securefl.build import assemble, build_learner, build_setting, local_update
+from securefl.building import assemble, build_learner, build_setting, local_update
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.data import Dataset, Examples

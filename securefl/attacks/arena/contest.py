@@ -23,7 +23,7 @@ from securefl import run_directory as folder
 from securefl.attacks.arena.cell import Cell, cell_config, play
 from securefl.attacks.arena.config import Arena
 from securefl.attacks.arena.standings import Result, Standing, standings
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.data import Dataset
 from securefl.errors import RunDirectoryError

@@ -12,7 +12,7 @@ from securefl.attacks.arena import Arena, Cell, cell_config, load
 from securefl.attacks.arena.cell import _shares, by_class
 from securefl.attacks.arena.config import Heterogeneity
 from securefl.attacks.open_rounds import open_round, open_state
-from securefl.build import assemble, build_learner, build_setting, load_dataset, local_update
+from securefl.building import assemble, build_learner, build_setting, load_dataset, local_update
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.data import Examples

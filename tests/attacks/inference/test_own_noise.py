@@ -10,7 +10,7 @@ import pytest
 from securefl import config as configuration
 from securefl.attacks.inference.own_noise import left_over
 from securefl.audit import audit, client_subject
-from securefl.build import load_dataset
+from securefl.building import load_dataset
 from securefl.config import Config
 from securefl.crypto import SeededRandomness
 from securefl.errors import ConfigError

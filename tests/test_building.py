@@ -11,7 +11,7 @@ import pytest
 from torch import nn
 
 import securefl
-from securefl.build import assemble, load_dataset
+from securefl.building import assemble, load_dataset
 from securefl.config import Config
 from securefl.crypto import SeededRandomness, SystemRandomness
 from securefl.encoding import clip_to_norm, quantise
