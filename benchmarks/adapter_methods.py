@@ -3,8 +3,8 @@
     python benchmarks/adapter_methods.py                        every method that runs here
     python benchmarks/adapter_methods.py --methods ffa,fed_sb
 
-The config is examples/configs/shakespeare.yaml; only the method and its learning rate differ (`RATES`).
-Numbers that travel are counted from the model's layout. The whole model is counted and not trained; what was
+The config is examples/configs/shakespeare.yaml; only the method and its learning rate differ (`METHODS`).
+"full" trains all weights, in float32. Numbers that travel are counted from the model's layout. What was
 stopped goes on.
 """
 
@@ -24,7 +24,13 @@ from securefl.run import load, resume, run
 from securefl.training import layout, limit_threads, perplexities
 
 CONFIG = bench.ROOT / "examples" / "configs" / "shakespeare.yaml"
-RATES = {"fedit": 2.0, "rolora": 2.0, "ffa": 2.0, "fed_sb": 4.0}
+METHODS = {
+    "full": ("model.lora=null", "model.dtype=float32", "training.learning_rate=0.1"),
+    "fedit": ("model.lora.method=fedit", "training.learning_rate=2.0"),
+    "rolora": ("model.lora.method=rolora", "training.learning_rate=2.0"),
+    "ffa": ("model.lora.method=ffa", "training.learning_rate=2.0"),
+    "fed_sb": ("model.lora.method=fed_sb", "training.learning_rate=4.0"),
+}
 FLOAT_BYTES = 4
 
 
@@ -33,34 +39,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--methods", default=",".join(RATES), help="of the methods that are run")
+    parser.add_argument("--methods", default=",".join(METHODS), help="of the methods that are run")
     parser.add_argument(
         "--out", type=Path, default=bench.ROOT / "runs" / "adapter_methods", help="folder of the runs"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="of each run (3)")
+    parser.add_argument("--rounds", type=int, default=5, help="of each run (5)")
     options = parser.parse_args()
     limit_threads(1)
     start = configuration.load(CONFIG)
-    figures = [row("full model", configuration.load(CONFIG, ["model.lora=null", "model.dtype=float32"]), "")]
-    figures += [
+    figures = [
         row("before training", start, perplexity(start, None)) | {"numbers sent": 0, "MB as float32": 0.0}
     ]
     for method in options.methods.split(","):
-        config = configuration.load(
-            CONFIG,
-            [
-                f"model.lora.method={method}",
-                f"training.learning_rate={RATES[method]}",
-                f"server.rounds={options.rounds}",
-            ],
-        )
+        config = configuration.load(CONFIG, [*METHODS[method], f"server.rounds={options.rounds}"])
         folder = options.out / method
         resume(folder) if (folder / "config.yaml").exists() else run(config, folder)
         figures.append(row(method, config, perplexity(config, folder)))
     bench.finish("adapter_methods", [], figures)
 
 
-def row(name: str, config: Config, perplexity: float | str) -> dict[str, str | int | float]:
+def row(name: str, config: Config, perplexity: float) -> dict[str, str | int | float]:
     """What one client sends in a round, before it is encoded, and how well the run did."""
     spec = model_spec(config, "causal_lm")
     numbers, turns = layout(spec, load_dataset(config).classes)
@@ -70,7 +68,7 @@ def row(name: str, config: Config, perplexity: float | str) -> dict[str, str | i
         "method": name,
         "numbers sent": numbers,
         "MB as float32": numbers * FLOAT_BYTES / 1e6,
-        "client steps": steps if name in RATES else 0,
+        "client steps": steps if name in METHODS else 0,
         "perplexity": perplexity,
     }
 
