@@ -26,7 +26,6 @@ from securefl import config as configuration  # noqa: E402 - beside the one abov
 from securefl.agent.exam import METRICS  # noqa: E402
 from securefl.examination import examine_run  # noqa: E402
 from securefl.files import write_atomically  # noqa: E402
-from securefl.run import resume, run  # noqa: E402
 from securefl.training import limit_threads  # noqa: E402
 
 CONFIG = EXAMPLES / "configs" / "agent_customer_service.yaml"
@@ -72,31 +71,32 @@ def main() -> None:
     file = options.out / "rows.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
     for name in options.rows.split(","):
+        if name in kept and kept[name]["settings"] != list(ROWS[name]):
+            raise SystemExit(f"{file}: {name!r} has other settings; name another --out")
         if name not in kept:
             size = [*SIZE, *ROWS[name], *OPTIMIZER]
             last = LAST.get(name, OPTIMIZER)
             kept[name] = row(name, CONFIG, size, last) if name in HERE else played(size, options.out / name)
+            kept[name]["settings"] = list(ROWS[name])
             write_atomically(file, json.dumps(kept, indent=1))
     figures = [
         {
             "row": name,
             "examples": found["examples"],
             **{metric: found["metrics"][metric]["mean"] for metric in METRICS},
+            "tokens": found["tokens"],
             "leaked": found["leakage"]["mean"],
             "epsilon": "none" if found["epsilon"] is None else found["epsilon"],
         }
-        for name, found in kept.items()
+        for name, found in sorted(kept.items(), key=lambda item: list(ROWS).index(item[0]))
     ]
     bench.finish("agent_smollm2", [], figures, ["synthetic dialogues"])
 
 
 def played(overrides: list[str], folder: Path) -> dict:
     """The marks of a run in `folder`, begun or gone on with."""
-    if (folder / "config.yaml").exists():
-        resume(folder)
-    else:
-        run(configuration.load(CONFIG, overrides), folder, progress=lambda event: print(event, flush=True))
-    return examine_run(folder)
+    summary = bench.played(configuration.load(CONFIG, overrides), folder)
+    return examine_run(folder) | {"tokens": summary["test_accuracy"]}
 
 
 if __name__ == "__main__":

@@ -21,6 +21,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from securefl.config import Config
+    from securefl.summary import Summary
 
 THREADS = 1
 for _library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM", "RAYON"):
@@ -89,6 +94,22 @@ def alone(script: str, *arguments: object) -> dict[str, float]:
     command = [sys.executable, str(Path(__file__).with_name(script)), *map(str, arguments)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
     return json.loads(done.stdout)
+
+
+def played(config: Config, folder: Path) -> Summary:
+    """The run of `config` in `folder`: a fresh one, or what is there, gone on with if it was stopped.
+
+    Raises:
+        SystemExit: what is there has other settings.
+    """
+    from securefl import config as configuration
+    from securefl.run import resume, run
+
+    if not (folder / "config.yaml").exists():
+        return run(config, folder, progress=lambda event: print(dict(event), flush=True))
+    if configuration.load(folder / "config.yaml") != config:
+        raise SystemExit(f"{folder}: expected a run of these settings, got another; name another --out")
+    return resume(folder)
 
 
 def finish(

@@ -62,7 +62,7 @@ def open_round(
 
 
 def _words(made: Words | Contributed) -> Words:
-    # `build.local_update` gives none with a memory: here is no store for it.
+    # `building.local_update` gives none with a memory: here is no store for it.
     assert not isinstance(made, Contributed)  # noqa: S101
     return made
 

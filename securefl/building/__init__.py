@@ -5,6 +5,7 @@
     state, metrics = process.next(state)
 
 - `inputs`: the data that a config names, and what reads them.
+- `session`: what names a run and says where its own files lie.
 - `learners`: the resident model of a process, and personal ones beside it.
 - `server_side`, `client_side`: what the server holds constant over a run; the honest clients of one process.
 - `assembly`: all of it put together, in this process or with workers.

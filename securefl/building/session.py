@@ -1,4 +1,7 @@
-"""What names one run and says where its own files lie; a worker process gets it whole."""
+"""What names one run and says where its own files lie; a worker process gets it whole.
+
+What this file does NOT do: write anything there.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,6 @@ class Session:
         """The ledger; made where there is none, if `create`.
 
         Raises:
-            LedgerUnusable: it is not there, damaged, an older copy, or made under another kind of source.
+            LedgerUnusable: missing, damaged, locked, or made under another kind of source.
         """
         return Ledger.open(self.ledger, create=create, private=self.source.private, run=self.run)

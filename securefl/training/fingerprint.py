@@ -21,8 +21,8 @@ from securefl.training.tiny_llama import NAME, tiny_config, tiny_tokenizer
 _TAG = b"securefl base model 1\0"
 _READ = (
     *("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json"),
-    *("tokenizer*", "*.model", "vocab.*", "merges.txt", "added_tokens.json", "special_tokens_map.json"),
-    *("*.spm", "tekken.json", "chat_template*"),
+    *("tokenizer*", "*.model", "vocab*", "*vocab.json", "merges.txt", "added_tokens.json"),
+    *("special_tokens_map.json", "*.spm", "tekken.json", "dict.txt", "bpe.codes", "chat_template*"),
 )
 _MORE_TEMPLATES = "additional_chat_templates/*.jinja"
 """What transformers reads of a folder; its other files, a README among them, change no model."""

@@ -46,7 +46,7 @@ def test_a_copy_elsewhere_has_the_same_fingerprint_and_other_files_beside_it_cha
     [
         *("config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"),
         *("generation_config.json", "additional_chat_templates/default.jinja"),
-        *("spiece.spm", "tekken.json"),
+        *("spiece.spm", "tekken.json", "target_vocab.json", "vocab-src.json", "dict.txt", "bpe.codes"),
     ],
 )
 def test_another_byte_of_what_is_read_is_another_fingerprint(base: Path, tmp_path: Path, name: str) -> None:

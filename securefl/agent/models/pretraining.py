@@ -110,6 +110,8 @@ def pretrained_model(folder: Path, settings: Pretraining, progress: Progress | N
     begin = trainer.restore(folder / _CHECKPOINT, recipe)
     lessons = Lessons(tokenizer, settings.domains, settings.dialogues, _SEED)
     total = settings.drills + settings.steps
+    if begin > total:
+        raise _damaged(folder / _CHECKPOINT, f"{begin} of {total} steps done")
     for step in range(begin, total):
         loss = trainer.step(step, _batch(lessons, settings, step))
         if progress is not None:
@@ -234,7 +236,10 @@ def _read(path: Path, recipe: str) -> tuple[dict[str, Tensor], int]:
             f"{path}: expected a checkpoint of these settings by this version, got another; remove the "
             "folder or name another"
         )
-    return kept, int(said["done"])
+    done = said.get("done", "")
+    if not done.isdecimal():
+        raise _damaged(path, "how many steps are done")
+    return kept, int(done)
 
 
 def _damaged(path: Path, what: object) -> DataError:

@@ -80,9 +80,11 @@ def test_a_damaged_checkpoint_is_a_typed_error(tmp_path: Path) -> None:
         pretrained_model(tmp_path, TINY)
 
 
-@pytest.mark.parametrize("damage", ["lost", "of another shape"])
-def test_a_checkpoint_without_a_tensor_is_damaged_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+@pytest.mark.parametrize(
+    ("tensor", "done"), [("lost", "1"), ("of another shape", "1"), ("", "x"), ("", "999"), ("", None)]
+)
+def test_a_checkpoint_without_a_tensor_or_a_count_is_damaged_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tensor: str, done: str | None
 ) -> None:
     def killed(done: int, total: int, loss: float) -> None:
         if done == 2:
@@ -93,10 +95,14 @@ def test_a_checkpoint_without_a_tensor_is_damaged_too(
         pretrained_model(tmp_path, TINY, killed)
     path = tmp_path / "pretraining.safetensors"
     with safe_open(path, "pt") as file:
-        said = file.metadata()
+        said = file.metadata() | ({} if done is None else {"done": done})
+    if done is None:
+        said.pop("done")
     kept = load_file(path)
-    one = kept.pop("exp_avg.0")
-    save_file(kept if damage == "lost" else kept | {"exp_avg.0": one[:1].clone()}, path, said)
+    if tensor:
+        one = kept.pop("exp_avg.0")
+        kept |= {"exp_avg.0": one[:1].clone()} if tensor == "of another shape" else {}
+    save_file(kept, path, said)
     with pytest.raises(DataError, match="a damaged one"):
         pretrained_model(tmp_path, TINY)
 
