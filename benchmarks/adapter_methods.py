@@ -26,7 +26,7 @@ from securefl.training import layout, limit_threads, perplexities
 CONFIG = bench.ROOT / "examples" / "configs" / "shakespeare.yaml"
 METHODS = {
     "full": ("model.lora=null", "model.dtype=float32", "training.learning_rate=0.01"),
-    "fedit": ("model.lora.method=fedit", "training.learning_rate=2.0"),
+    "fedit": ("model.lora.method=fedit", "training.learning_rate=0.2"),
     "rolora": ("model.lora.method=rolora", "training.learning_rate=2.0"),
     "ffa": ("model.lora.method=ffa", "training.learning_rate=2.0"),
     "fed_sb": ("model.lora.method=fed_sb", "training.learning_rate=4.0"),
