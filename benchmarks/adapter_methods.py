@@ -39,7 +39,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--methods", default="fedit,rolora,ffa,fed_sb", help="of the methods that are run")
+    parser.add_argument(
+        "--methods",
+        default=",".join(name for name in METHODS if name != "full"),
+        help="of the methods that are run",
+    )
     parser.add_argument(
         "--out", type=Path, default=bench.ROOT / "runs" / "adapter_methods", help="folder of the runs"
     )
@@ -48,7 +52,8 @@ def main() -> None:
     limit_threads(1)
     start = configuration.load(CONFIG)
     figures = [
-        row("before training", start, perplexity(start, None)) | {"numbers sent": 0, "MB as float32": 0.0}
+        row("before training", start, perplexity(start, None))
+        | {"numbers sent": 0, "MB as float32": 0.0, "client steps": 0}
     ]
     for method in options.methods.split(","):
         config = configuration.load(CONFIG, [*METHODS[method], f"server.rounds={options.rounds}"])
@@ -68,7 +73,7 @@ def row(name: str, config: Config, perplexity: float) -> dict[str, str | int | f
         "method": name,
         "numbers sent": numbers,
         "MB as float32": numbers * FLOAT_BYTES / 1e6,
-        "client steps": steps if name in METHODS else 0,
+        "client steps": steps,
         "perplexity": perplexity,
     }
 

@@ -104,10 +104,11 @@ def played(config: Config, folder: Path) -> Summary:
     """
     from securefl import config as configuration
     from securefl.run import resume, run
+    from securefl.run_directory import CONFIG
 
-    if not (folder / "config.yaml").exists():
+    if not (folder / CONFIG).exists():
         return run(config, folder, progress=lambda event: print(dict(event), flush=True))
-    if configuration.load(folder / "config.yaml") != config:
+    if configuration.load(folder / CONFIG) != config:
         raise SystemExit(f"{folder}: expected a run of these settings, got another; name another --out")
     return resume(folder)
 

@@ -81,7 +81,6 @@ class Process:
         initial: Vector,
         engine: Engine,
         ledger: Ledger,
-        private: bool,
         stopwatch: Stopwatch,
         closing: ExitStack,
         personal: Mapping[int, PersonalModel | PrivateHalf],
@@ -93,7 +92,6 @@ class Process:
         self.engine = engine
         self.personal = personal
         self.ledger = ledger
-        self.private = private
         self._stopwatch = stopwatch
         self._closing = closing
         config = terms.config
@@ -106,6 +104,11 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def private(self) -> bool:
+        """Whether charges count; False under a replayable test source."""
+        return self.ledger.private
 
     def initialize(self) -> State:
         """The state before the first round: the public initial model."""

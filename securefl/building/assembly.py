@@ -203,7 +203,6 @@ def _process(
         initial,
         engine,
         store,
-        session.source.private,
         here.stopwatch,
         closing,
         here.personal,

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from securefl import config as configuration
 from securefl.building.learners import kept_at_home
-from securefl.building.server_side import task_id
-from securefl.building.session import Session
+from securefl.building.session import Session, task_id
 from securefl.crypto.keys import Identity
 from securefl.crypto.randomness import Randomness
 from securefl.errors import ConfigError

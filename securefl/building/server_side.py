@@ -5,9 +5,8 @@ What this file does NOT do: play rounds (`securefl.federation.server`).
 
 from __future__ import annotations
 
-import hashlib
-
 from securefl import config as configuration
+from securefl.building.session import task_id
 from securefl.crypto.randomness import Randomness
 from securefl.encoding import NoisyFixedPoint
 from securefl.federation.central_noise import CentralNoise
@@ -57,8 +56,3 @@ def central_noise(terms: Terms, source: Randomness) -> CentralNoise | None:
     if not isinstance(encoding, NoisyFixedPoint) or encoding.shared:
         return None
     return CentralNoise(encoding, source)
-
-
-def task_id(run: str) -> bytes:
-    """32 bytes that name a run in every protocol message."""
-    return hashlib.sha256(b"securefl task " + run.encode()).digest()

@@ -5,6 +5,7 @@ What this file does NOT do: write anything there.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,3 +39,8 @@ class Session:
             LedgerUnusable: missing, damaged, locked, or made under another kind of source.
         """
         return Ledger.open(self.ledger, create=create, private=self.source.private, run=self.run)
+
+
+def task_id(run: str) -> bytes:
+    """32 bytes that name a run in every protocol message."""
+    return hashlib.sha256(b"securefl task " + run.encode()).digest()

@@ -41,6 +41,7 @@ _SEED = 0
 """The public seed of everything here; that of the tokenizer's texts too."""
 _CARD, _CHECKPOINT, _README = "pretraining.json", "pretraining.safetensors", "README.md"
 _KEEP, _CLIP = 50, 1.0
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 _BETAS, _DECAY, _WARM, _LEAST = (0.9, 0.98), 0.01, 30, 0.05
 
 
@@ -80,6 +81,11 @@ class Pretraining:
                 f"expected at least 2 layers, which copying takes, got {self.layers}; ask for more", "layers"
             )
 
+    @property
+    def total(self) -> int:
+        """Steps in all."""
+        return self.drills + self.steps
+
 
 SMALL = Pretraining(("medical_booking",), 2000, width=64, layers=2, drills=150, steps=350, rows=3)
 """For continuous integration: about 50 seconds of one core."""
@@ -109,13 +115,10 @@ def pretrained_model(folder: Path, settings: Pretraining, progress: Progress | N
     trainer = _Trainer(copying_llama(config, _SEED), settings)
     begin = trainer.restore(folder / _CHECKPOINT, recipe)
     lessons = Lessons(tokenizer, settings.domains, settings.dialogues, _SEED)
-    total = settings.drills + settings.steps
-    if begin > total:
-        raise _damaged(folder / _CHECKPOINT, f"{begin} of {total} steps done")
-    for step in range(begin, total):
+    for step in range(begin, settings.total):
         loss = trainer.step(step, _batch(lessons, settings, step))
         if progress is not None:
-            progress(step + 1, total, loss)
+            progress(step + 1, settings.total, loss)
         if (step + 1) % _KEEP == 0:
             write_atomically(folder / _CHECKPOINT, trainer.checkpoint(step + 1, recipe))
     tokenizer.save_pretrained(folder)
@@ -138,9 +141,7 @@ class _Trainer:
     def step(self, step: int, batch: Batch) -> float:
         """One step; the loss before it."""
         for group in self._optimiser.param_groups:
-            group["lr"] = self._settings.learning_rate * _schedule(
-                step / (self._settings.drills + self._settings.steps), step
-            )
+            group["lr"] = self._settings.learning_rate * _schedule(step / self._settings.total, step)
         loss = _loss(self.model, batch)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -153,7 +154,7 @@ class _Trainer:
         kept = {f"weight.{at}": weight.detach() for at, weight in enumerate(self._weights)}
         for at, weight in enumerate(self._weights):
             state = self._optimiser.state[weight]
-            kept |= {f"{name}.{at}": state[name] for name in ("step", "exp_avg", "exp_avg_sq")}
+            kept |= {f"{name}.{at}": state[name] for name in _MOMENTS}
         return save(kept, {"done": str(done), "recipe": recipe})
 
     def restore(self, path: Path, recipe: str) -> int:
@@ -163,8 +164,10 @@ class _Trainer:
                 raise DataError(f"{path.parent}: expected an empty folder, got other files; name another")
             return 0
         kept, done = _read(path, recipe)
+        if done > self._settings.total:
+            raise _damaged(path, f"{done} of {self._settings.total} steps done")
         for at, weight in enumerate(self._weights):
-            found = {name: kept.get(f"{name}.{at}") for name in ("weight", "step", "exp_avg", "exp_avg_sq")}
+            found = {name: kept.get(f"{name}.{at}") for name in ("weight", *_MOMENTS)}
             shapes = {name: weight.shape for name in found} | {"step": torch.Size()}
             if any(one is None or one.shape != shapes[name] for name, one in found.items()):
                 raise _damaged(path, f"tensors of parameter {at}")
